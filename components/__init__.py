@@ -1,0 +1,1 @@
+"""Reusable components of the platform; each package is one concern and can be used alone."""
