@@ -1,0 +1,45 @@
+"""k3s clusters: keys and tokens, the control plane, agent pools, and the rules by which machines are renewed."""
+
+from .arguments import JoinArgs, MachineArgs, NodeArgs, ReleaseArgs
+from .k3s_cluster import K3sCluster, K3sClusterArgs, ReservedAddressArgs
+from .lookup import look_up
+from .machines import SERVERS, Deployed, DeployedMachine, Machine
+from .pki import ClusterPki, ClusterPkiArgs
+from .pools import (
+    AgentPool,
+    AgentPoolArgs,
+    AutoscaledPool,
+    AutoscaledPoolArgs,
+    RobotPool,
+    RobotPoolArgs,
+    cluster_mtu,
+)
+from .readiness import ClusterError
+from .snapshots import EtcdSnapshots, EtcdSnapshotsArgs
+
+__all__ = [
+    "SERVERS",
+    "AgentPool",
+    "AgentPoolArgs",
+    "AutoscaledPool",
+    "AutoscaledPoolArgs",
+    "ClusterError",
+    "ClusterPki",
+    "ClusterPkiArgs",
+    "Deployed",
+    "DeployedMachine",
+    "EtcdSnapshots",
+    "EtcdSnapshotsArgs",
+    "JoinArgs",
+    "K3sCluster",
+    "K3sClusterArgs",
+    "Machine",
+    "MachineArgs",
+    "NodeArgs",
+    "ReleaseArgs",
+    "ReservedAddressArgs",
+    "RobotPool",
+    "RobotPoolArgs",
+    "cluster_mtu",
+    "look_up",
+]

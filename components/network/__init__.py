@@ -1,0 +1,17 @@
+"""The private network: one Hetzner Network for all regions, each region's subnets, firewalls and placement groups."""
+
+from .addresses import AddressError, AddressPlan, Subnet, format_numbers, parse_numbers
+from .network import Network, NetworkArgs
+from .region_network import RegionNetwork, RegionNetworkArgs
+
+__all__ = [
+    "AddressError",
+    "AddressPlan",
+    "Network",
+    "NetworkArgs",
+    "RegionNetwork",
+    "RegionNetworkArgs",
+    "Subnet",
+    "format_numbers",
+    "parse_numbers",
+]
