@@ -1,0 +1,39 @@
+"""DNS records of the zone as resources."""
+
+from collections.abc import Sequence
+from typing import TypedDict
+
+import pulumi
+import pulumi_cloudflare as cloudflare
+
+from ..component import Component
+from .records import Record
+
+
+class DnsRecordsArgs(TypedDict):
+    """Arguments of ``DnsRecords``."""
+
+    zone_id: pulumi.Input[str]
+    records: Sequence[Record]
+    """From ``load_balancer_records``, ``tunnel_records`` and ``api_records``."""
+
+
+class DnsRecords(Component):
+    """One resource a record, named after the record's key, so that a failover updates and never replaces."""
+
+    def __init__(self, name: str, args: DnsRecordsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("DnsRecords", name, args, DnsRecordsArgs, opts)
+        for record in args["records"]:
+            cloudflare.DnsRecord(
+                f"{name}-{record.key}",
+                zone_id=args["zone_id"],
+                name=record.name,
+                type=record.type,
+                content=record.content,
+                proxied=record.proxied,
+                ttl=record.ttl,
+                comment=record.comment,
+                # Cloudflare refuses a second identical record, and a CNAME beside an address.
+                opts=self.child(delete_before_replace=True),
+            )
+        self.register_outputs({})
