@@ -1,0 +1,1 @@
+"""The platform without an account: provider plugins, a language host, and two engines that run the program with them."""
