@@ -1,7 +1,7 @@
 """DNS records of the zone as resources."""
 
 from collections.abc import Sequence
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 import pulumi
 import pulumi_cloudflare as cloudflare
@@ -16,6 +16,8 @@ class DnsRecordsArgs(TypedDict):
     zone_id: pulumi.Input[str]
     records: Sequence[Record]
     """From ``load_balancer_records``, ``tunnel_records`` and ``api_records``."""
+    after: NotRequired[Sequence[pulumi.Resource]]
+    """What must stand before any name leads anywhere; a component's own ``depends_on`` does not reach its children."""
 
 
 class DnsRecords(Component):
@@ -34,6 +36,6 @@ class DnsRecords(Component):
                 ttl=record.ttl,
                 comment=record.comment,
                 # Cloudflare refuses a second identical record, and a CNAME beside an address.
-                opts=self.child(delete_before_replace=True),
+                opts=self.child(delete_before_replace=True, depends_on=args.get("after")),
             )
         self.register_outputs({})

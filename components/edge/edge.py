@@ -106,8 +106,8 @@ class Edge(Component):
         tunnels = {region: self._tunnel(name, region, args) for region in args["origins"]} if _tunnelled(args) else {}
         DnsRecords(
             f"{name}-dns",
-            {"zone_id": args["zone_id"], "records": _records(args, tunnels)},
-            self.child(depends_on=[settings, firewall, pulls]),
+            {"zone_id": args["zone_id"], "records": _records(args, tunnels), "after": [settings, firewall, pulls]},
+            self.child(),
         )
         self.origin_pull_ca = pulumi.Output.from_input(args["origin_pull_ca"]["certificate"])
         self.tunnel_tokens = {region: tunnel.token for region, tunnel in tunnels.items()}

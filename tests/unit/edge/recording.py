@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from unittest.mock import patch
 
 import pulumi
 from google.protobuf.json_format import MessageToDict
@@ -108,7 +110,7 @@ def _masked(value: Any) -> Any:
 def record(program: Callable[[], dict[str, Any]], *, preview: bool = False) -> Recording:
     """Run ``program``, which returns what it would export."""
     recording = Recording()
-    for _ in _event_loop():
+    with _event_loops_closed():
         settings.set_root_resource(None)
         mocks.set_mocks(_Outputs(), project="test", stack="test", preview=preview, monitor=_Monitor(recording))
         settings.SETTINGS.rpc_manager.clear()
@@ -128,12 +130,22 @@ def record(program: Callable[[], dict[str, Any]], *, preview: bool = False) -> R
     return recording
 
 
-def _event_loop() -> Iterator[None]:
-    """The SDK wants the thread to have a loop; one that stays open would be reported as a leak."""
-    loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
-    try:
-        yield
-    finally:
-        loop.close()
-        asyncio.set_event_loop(None)
+@contextmanager
+def _event_loops_closed() -> Iterator[None]:
+    """Close every loop made inside: the SDK makes one a thread, and an open one is reported as a leak much later."""
+    made: list[asyncio.AbstractEventLoop] = []
+    new_event_loop = asyncio.new_event_loop
+
+    def remembered() -> asyncio.AbstractEventLoop:
+        made.append(new_event_loop())
+        return made[-1]
+
+    with patch("asyncio.new_event_loop", remembered), patch("asyncio.events.new_event_loop", remembered):
+        asyncio.set_event_loop(asyncio.new_event_loop())
+        try:
+            yield
+        finally:
+            made[0].run_until_complete(made[0].shutdown_default_executor())
+            for loop in made:
+                loop.close()
+            asyncio.set_event_loop(None)

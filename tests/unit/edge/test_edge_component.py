@@ -161,7 +161,9 @@ def test_private_keys_and_certificates_are_secret_and_the_ca_is_not(deployed: Re
 
 
 def test_no_name_leads_to_the_platform_before_it_is_protected(deployed: Recording) -> None:
-    protection = {r.name for kind in ("Ruleset", "AuthenticatedOriginPullsSettings") for r in deployed.of(kind).values()}
+    protection = {
+        r.name for kind in ("Ruleset", "AuthenticatedOriginPullsSettings") for r in deployed.of(kind).values()
+    }
     for resource in deployed.of("DnsRecord").values():
         assert protection <= resource.dependencies
 
