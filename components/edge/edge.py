@@ -7,6 +7,7 @@ import pulumi
 
 from ..component import Component, check_arguments
 from ..problem import Problem, refuse
+from ..secrets.generations import check_generations
 from .dns_records import DnsRecords
 from .origin_certificate import OriginCertificate
 from .origin_pulls import OriginPulls
@@ -158,6 +159,7 @@ def check_edge(args: EdgeArgs) -> list[Problem]:
     return [
         *check_names(args["hostnames"], args["zone"], list(api_names)),
         *_check_origin(args),
+        *check_generations(args.get("generations", {}), list(EdgeGenerations.__annotations__)),
         *check_plan(
             args["plan"],
             custom_rules=args.get("custom_rules", ()),

@@ -219,6 +219,7 @@ def test_every_child_stands_inside_a_component(deployed: Recording) -> None:
         ({"hostnames": []}, "hostnames"),
         ({"hostnames": ["k8s-fsn1"]}, "api_names.k8s-fsn1"),
         ({"managed_rulesets": ["free"]}, "managed_rulesets[0]"),
+        ({"generations": {"origin_certificate": 2}}, "generations.origin_certificate"),
     ],
 )
 def test_what_cannot_be_deployed_registers_nothing(changes: dict[str, Any], key: str) -> None:
