@@ -25,8 +25,13 @@ class DnsRecords(Component):
 
     def __init__(self, name: str, args: DnsRecordsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("DnsRecords", name, args, DnsRecordsArgs, opts)
+        addresses: dict[str, cloudflare.DnsRecord] = {}
         for record in args["records"]:
-            cloudflare.DnsRecord(
+            after = list(args.get("after", ()))
+            if record.type == "AAAA" and record.name in addresses:
+                # Where a tunnel's CNAME stood before, the A record must have taken its place first.
+                after.append(addresses[record.name])
+            made = cloudflare.DnsRecord(
                 f"{name}-{record.key}",
                 zone_id=args["zone_id"],
                 name=record.name,
@@ -36,6 +41,8 @@ class DnsRecords(Component):
                 ttl=record.ttl,
                 comment=record.comment,
                 # Cloudflare refuses a second identical record, and a CNAME beside an address.
-                opts=self.child(delete_before_replace=True, depends_on=args.get("after")),
+                opts=self.child(delete_before_replace=True, depends_on=after),
             )
+            if record.type == "A":
+                addresses[record.name] = made
         self.register_outputs({})

@@ -168,6 +168,12 @@ def test_no_name_leads_to_the_platform_before_it_is_protected(deployed: Recordin
         assert protection <= resource.dependencies
 
 
+def test_an_ipv6_record_follows_the_record_that_may_take_a_cname_s_place(deployed: Recording) -> None:
+    records = deployed.of("DnsRecord")
+    for name in ("edge-dns-example.com", "edge-dns-_any.example.com"):
+        assert name in records[f"{name}-ipv6"].dependencies
+
+
 def test_what_the_cloud_accepts_once_is_deleted_before_it_is_replaced(deployed: Recording) -> None:
     for kind in ("DnsRecord", "Ruleset"):
         assert all(r.delete_before_replace for r in deployed.of(kind).values())
