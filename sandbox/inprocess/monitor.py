@@ -274,7 +274,7 @@ class Monitor:
     ) -> Created:
         self._run_hooks("before", request.hooks.before_create, urn, "", inputs, None)
         if self._setting.preview and not provider.configured:
-            return Created("", dict(inputs))
+            return Created("", {})
         return provider.package.create(target, plain(inputs), preview=self._setting.preview)
 
     def _run_hooks(

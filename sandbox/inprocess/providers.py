@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from ..plugins.check import Failure
 from ..plugins.package import Package, Surroundings
 from ..plugins.packages import open_package
-from ..plugins.schema import schema_of
-from ..plugins.values import Properties, Unknown, Value, contains, plain
+from ..plugins.values import Properties, Unknown, contains, plain
 
 DISABLED_KEY = "pulumi:disable-default-providers"
 
@@ -32,32 +31,12 @@ def open_provider(urn: str, name: str, given: Properties, surroundings: Surround
         ProviderError: there is no such plugin, or it lacks what it needs.
     """
     package = open_package(name, surroundings)
-    inputs = parse_configuration(name, plain(given))
+    inputs = package.parse_configuration(plain(given))
     failures = package.check_config(inputs)
     configured = not failures and not contains(inputs, Unknown)
     if configured:
         package.configure(inputs)
     return Provider(urn, package, configured), failures
-
-
-def parse_configuration(name: str, inputs: Properties) -> Properties:
-    """SDKs send all configuration but strings as JSON text; ``version`` and the like are the engine's own."""
-    shape = schema_of(f"pulumi:providers:{name}").inputs
-    parsed: Properties = {}
-    for key, value in inputs.items():
-        if key in ("version", "pluginDownloadURL") or key.startswith("__"):
-            continue
-        wanted = shape[key].type.kind if key in shape else "string"
-        parsed[key] = _parse(value) if isinstance(value, str) and wanted not in ("string", "any", "union") else value
-    return parsed
-
-
-def _parse(text: str) -> Value:
-    try:
-        parsed: Value = json.loads(text)
-    except ValueError:
-        return text
-    return parsed
 
 
 def default_refused(name: str, config: Mapping[str, str]) -> bool:

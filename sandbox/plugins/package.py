@@ -5,6 +5,7 @@ accepts no secrets.
 """
 
 import datetime
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -133,8 +134,19 @@ class Package:
 
     # -- the provider's own configuration
 
+    def parse_configuration(self, inputs: Properties) -> Properties:
+        """SDKs send all configuration but strings as JSON text; ``version`` and the like are the engine's own."""
+        shape = schema_of(f"pulumi:providers:{self.name}").inputs
+        parsed: Properties = {}
+        for key, value in inputs.items():
+            if key in ("version", "pluginDownloadURL") or key.startswith("__"):
+                continue
+            wanted = shape[key].type.kind if key in shape else "string"
+            parsed[key] = _parse(value) if isinstance(value, str) and wanted not in ("string", "any", "union") else value
+        return parsed
+
     def check_config(self, inputs: Properties) -> list[Failure]:
-        """What is wrong with the provider's configuration; the engine passes all but strings as JSON text."""
+        """What is wrong with the provider's configuration, parsed."""
         return check_inputs(schema_of(f"pulumi:providers:{self.name}"), inputs)
 
     def configure(self, inputs: Properties) -> None:
@@ -236,7 +248,6 @@ class Package:
         """Call a function whose arguments are right."""
         raise ProviderError(f"the sandbox's {self.name} plugin does not know the function {token}")
 
-
     @classmethod
     def version(cls) -> str:
         """The version of the SDK that the plugin answers for."""
@@ -251,6 +262,14 @@ def autoname(target: Target, old: Value) -> str:
 
     digest = hashlib.sha256(target.token.encode() + b"\0" + target.name.encode() + b"\0" + target.seed).hexdigest()
     return f"{target.name}-{digest[:7]}"
+
+
+def _parse(content: str) -> Value:
+    try:
+        parsed: Value = json.loads(content)
+    except ValueError:
+        return content
+    return parsed
 
 
 def _invented(target: Target, name: Value) -> bool:

@@ -71,7 +71,7 @@ _SINGLES: Final = {name.removesuffix("s"): objects for name, objects in _LISTS.i
 
 
 class Hcloud(Package):
-    """``pulumi_hcloud``. Server types come from ``Surroundings.catalogue``, a YAML or JSON file (see `_catalogue`)."""
+    """``pulumi_hcloud``. Server types come from ``Surroundings.catalogue``, a price list."""
 
     name = "hcloud"
     autonamed = True
@@ -436,11 +436,36 @@ def _digest(found: list[CloudObject]) -> str:
 
 
 def _catalogue(path: Path) -> list[dict[str, Any]]:
-    """Server types of a YAML or JSON file: under ``server_types`` a mapping of name to attributes as the API spells them."""
+    """The server types of a price list (``config/prices.yaml``), as the API spells their attributes."""
     import yaml  # noqa: PLC0415 - only this look-up needs it
 
     content = yaml.safe_load(path.read_text())
-    return [{"description": name.upper(), **attributes, "name": name} for name, attributes in content["server_types"].items()]
+    return [
+        {
+            "name": name,
+            "description": name.upper(),
+            "cores": entry["cores"],
+            "memory": entry["memory_gb"],
+            "disk": entry["disk_gb"],
+            "architecture": entry["architecture"],
+            "cpuType": "dedicated" if name.startswith("ccx") else "shared",
+            "storageType": "local",
+            "isDeprecated": bool(entry.get("deprecated", False)),
+            "locations": [
+                {
+                    "id": number,
+                    "name": location,
+                    "available": entry["available"] if isinstance(entry["available"], bool) else location in entry["available"],
+                    "recommended": False,
+                    "isDeprecated": bool(entry.get("deprecated", False)),
+                    "deprecationAnnounced": "",
+                    "unavailableAfter": "",
+                }
+                for number, location in enumerate(content["locations"], 1)
+            ],
+        }
+        for name, entry in content["server_types"].items()
+    ]
 
 
 PACKAGE = Hcloud
