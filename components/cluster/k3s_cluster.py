@@ -55,7 +55,7 @@ class K3sClusterArgs(TypedDict):
     """By number of the group."""
     ssh_key_ids: list[pulumi.Input[str]]
     """The administrators' SSH keys."""
-    api_name: str
+    api_name: pulumi.Input[str]
     """DNS name of the API; it stands in the servers' certificates."""
     connect_to: NotRequired[pulumi.Input[str]]
     """Host or host:port that the kubeconfig connects to; ``api_name`` unless told."""
@@ -119,8 +119,12 @@ class K3sCluster(Component):
         self.gate = hooks.ready(name, self.kubeconfig, len(self._machines), patience)
         self.forget_predecessors = hooks.forget_predecessors(name, args["cluster"], self.kubeconfig, _FORGET)
         self.drain = hooks.drain(name, self.kubeconfig, _DRAIN)
+        self._machine_hooks = pulumi.ResourceHookBinding(
+            before_create=[self.forget_predecessors] if deployed.initialized else [], before_update=[self.drain]
+        )
         servers = [self._server(machine, deployed) for machine in self._machines]
-        self.ready = self._marker(servers)
+        self.ready_resource = self._marker(servers)
+        self.ready = self.ready_resource.id
         self.register_outputs(
             {
                 "kubeconfig": self.kubeconfig,
@@ -129,6 +133,11 @@ class K3sCluster(Component):
                 "ready": self.ready,
             }
         )
+
+    @property
+    def agent_hooks(self) -> pulumi.ResourceHookBinding:
+        """What agent pools are renewed and drained with."""
+        return self._machine_hooks
 
     @property
     def join(self) -> JoinArgs:
@@ -154,6 +163,7 @@ class K3sCluster(Component):
     def _kubeconfig(self) -> pulumi.Output[str]:
         args = self._args
         rendered = pulumi.Output.all(
+            name=args["api_name"],
             connect_to=args.get("connect_to", args["api_name"]),
             ca=self._pki.root_certificate,
             certificate=self._pki.admin_certificate,
@@ -161,7 +171,7 @@ class K3sCluster(Component):
         ).apply(
             lambda known: kubeconfig.render(
                 args["cluster"],
-                kubeconfig.Endpoint(known["connect_to"], args["api_name"]),
+                kubeconfig.Endpoint(known["connect_to"], known["name"]),
                 known["ca"],
                 known["certificate"],
                 known["key"],
@@ -172,9 +182,6 @@ class K3sCluster(Component):
     def _server(self, machine: Machine, deployed: Deployed) -> hcloud.Server:
         args = self._args
         reserved = args["reserved_addresses"][str(machine.number)]
-        bindings = pulumi.ResourceHookBinding(
-            before_create=[self.forget_predecessors] if deployed.initialized else [], before_update=[self.drain]
-        )
         return cloud_server(
             self,
             f"{self._name}-{machine.label}",
@@ -193,7 +200,7 @@ class K3sCluster(Component):
                 user_data=self._user_data(machine, deployed),
                 config=user_data.fingerprint(
                     lambda secrets: user_data.server(
-                        self._pool, machine, [machine.number], [args["api_name"]], secrets, initialized=True
+                        self._pool, machine, [machine.number], [], secrets, initialized=True
                     )
                 ),
                 primary_ipv4_id=reserved["id"],
@@ -202,7 +209,7 @@ class K3sCluster(Component):
             protected=self._protection and not machine.unprotected,
             server_type=self._guarded(machine, deployed, machine.type),
             generation=self._guarded(machine, deployed, machine.generation),
-            hooks=bindings,
+            hooks=self._machine_hooks,
         )
 
     def _user_data(self, machine: Machine, deployed: Deployed) -> pulumi.Output[str]:
@@ -212,13 +219,13 @@ class K3sCluster(Component):
         restore_from = args.get("restore_from") if self._restoring else None
         addresses = [str(plan.machine(Subnet.SERVERS, number)) for number in numbers]
         known_names = [
-            args["api_name"],
             "127.0.0.1",
             str(plan.ingress_load_balancer),
             str(plan.api_load_balancer),
             *addresses,
         ]
         return pulumi.Output.all(
+            name=args["api_name"],
             public=[args["reserved_addresses"][str(number)]["address"] for number in numbers],
             root_certificate=self._pki.root_certificate,
             server_token=self._pki.server_token,
@@ -232,7 +239,7 @@ class K3sCluster(Component):
                 self._pool,
                 machine,
                 numbers,
-                [*known_names, *known.pop("public")],
+                [known.pop("name"), *known_names, *known.pop("public")],
                 user_data.Secrets(**known),
                 initialized=deployed.initialized,
                 restore_from=restore_from,
@@ -266,7 +273,7 @@ class K3sCluster(Component):
 
         return self.kubeconfig.apply(check)
 
-    def _marker(self, servers: list[hcloud.Server]) -> pulumi.Output[str]:
+    def _marker(self, servers: list[hcloud.Server]) -> hcloud.UploadedCertificate:
         """Wait until the cluster is ready, and leave word outside its machines that it exists: nobody initialises it again."""
         args = self._args
         asked = random.RandomId(
@@ -285,7 +292,7 @@ class K3sCluster(Component):
             validity_period_hours=_MARKER_HOURS,
             opts=self.child(),
         )
-        marker = hcloud.UploadedCertificate(
+        return hcloud.UploadedCertificate(
             f"{self._name}-initialized",
             name=check_name(f"{args['cluster']}-initialized"),
             certificate=certificate.cert_pem,
@@ -298,4 +305,3 @@ class K3sCluster(Component):
                 ignore_changes=["certificate", "privateKey"],
             ),
         )
-        return pulumi.Output.all(asked.id, marker.id).apply(lambda ids: ids[0])

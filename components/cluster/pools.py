@@ -132,8 +132,8 @@ class RobotPoolArgs(TypedDict):
     """The pool's name."""
     join: JoinArgs
     """How its machines join."""
-    numbers: list[int]
-    """Machine numbers, from 2 on."""
+    machines: list[MachineArgs]
+    """Its machines, numbered from 2 on; their type is the model."""
     admin_cidrs: list[str]
     """Where administrators come from: its host firewall admits SSH from these only."""
     vlan: NotRequired[int]
@@ -158,7 +158,7 @@ class RobotPool(Component):
             VSWITCH_MTU,
             args["admin_cidrs"],
         )
-        wanted = [Machine(args["pool"], number, "robot") for number in args["numbers"]]
+        wanted = machines(args["pool"], args["machines"])
         self.join_bundles = pulumi.Output.secret(
             _secrets(args["join"]).apply(
                 lambda known: {

@@ -3,6 +3,7 @@
 from .addresses import AddressError, AddressPlan, Subnet, format_numbers, parse_numbers
 from .network import Network, NetworkArgs
 from .region_network import RegionNetwork, RegionNetworkArgs
+from .reserved_addresses import ReservedAddresses, ReservedAddressesArgs
 
 __all__ = [
     "AddressError",
@@ -11,6 +12,8 @@ __all__ = [
     "NetworkArgs",
     "RegionNetwork",
     "RegionNetworkArgs",
+    "ReservedAddresses",
+    "ReservedAddressesArgs",
     "Subnet",
     "format_numbers",
     "parse_numbers",

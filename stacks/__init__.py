@@ -1,0 +1,1 @@
+"""What the stacks are made of: their configuration, their compositions, their cost."""

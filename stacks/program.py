@@ -1,0 +1,115 @@
+"""Which composition a stack is, and the providers that it is made with."""
+
+from pathlib import Path
+
+import pulumi
+import pulumi_hcloud as hcloud
+import pulumi_random as random
+import pulumi_tls as tls
+
+from . import checks, region, shared
+from .models import RegionalStack, SharedStack
+from .placeholders import placeholders
+from .settings import PROJECT, REGIONS_FILE, ACCESS_FILE, Reader, Settings
+
+
+def main(root: Path) -> None:
+    """Read the configuration below ``root``, build the current stack, and export its outputs.
+
+    Raises:
+        ConfigurationError: with everything that is wrong; nothing has been registered then.
+    """
+    stack = pulumi.get_stack()
+    block, settings = configuration(root, stack)
+    warn(stack, block, settings)
+    if isinstance(block, SharedStack):
+        outputs = shared.build(block, settings, _shared_providers(block))
+    else:
+        secret = pulumi.Config(PROJECT).require_secret("backupSecretKey")
+        outputs = region.build(block, settings, _providers(), secret)
+    for name, value in outputs.items():
+        pulumi.export(name, value)
+
+
+def warn(stack: str, block: SharedStack | RegionalStack, settings: Settings) -> None:
+    """Say what is allowed but worth a second look."""
+    examples = list(placeholders(stack, block, settings))
+    if examples:
+        pulumi.log.warn("Still the repository's examples, to be replaced before a deployment: " + "; ".join(examples))
+    if not block.protection:
+        pulumi.log.warn(
+            "protection is off: this deployment lifts it from everything that must not be lost. Only to tear down."
+        )
+
+
+def configuration(root: Path, stack: str) -> tuple[SharedStack | RegionalStack, Settings]:
+    """The stack's own block and the settings of all stacks, checked.
+
+    Raises:
+        ConfigurationError: with every problem of all files.
+    """
+    reader = Reader(root)
+    settings = reader.settings()
+    block = reader.stack(stack, pulumi.Config(PROJECT).get("stack"))
+    if settings is not None:
+        for problem in checks.check_regions(settings):
+            reader.add(REGIONS_FILE, problem)
+        for problem in checks.check_access(settings):
+            reader.add(ACCESS_FILE, problem)
+        own = f"Pulumi.{stack}.yaml"
+        if isinstance(block, RegionalStack):
+            for problem in checks.check_regional(stack, block, settings, reader.siblings()):
+                reader.add(own, problem)
+        elif block is not None:
+            for problem in checks.check_shared(block, settings):
+                reader.add(own, problem)
+    for problem in checks.check_secrets(stack, _given, pulumi.runtime.is_config_secret):
+        reader.add(f"Pulumi.{stack}.yaml", problem)
+    reader.finish()
+    assert settings is not None
+    assert block is not None
+    return block, settings
+
+
+def _given(key: str) -> str | None:
+    namespace, _, name = key.partition(":")
+    return pulumi.Config(namespace).get(name)
+
+
+def _providers() -> list[pulumi.ProviderResource]:
+    """Explicit ones: the default providers are switched off in every stack."""
+    config = pulumi.Config("hcloud")
+    return [
+        hcloud.Provider(
+            "hcloud",
+            token=config.require_secret("token"),
+            endpoint=config.get("endpoint"),
+            poll_interval=config.get("pollInterval"),
+            poll_function=config.get("pollFunction"),
+        ),
+        random.Provider("random"),
+        tls.Provider("tls"),
+    ]
+
+
+def _shared_providers(block: SharedStack) -> list[pulumi.ProviderResource]:
+    # Cloudflare's SDK takes two seconds to import: only this stack pays for it.
+    import pulumi_cloudflare as cloudflare  # noqa: PLC0415
+    import pulumi_minio as minio  # noqa: PLC0415
+
+    edge, storage = pulumi.Config("cloudflare"), pulumi.Config("minio")
+    location = block.object_storage.location
+    return [
+        *_providers(),
+        cloudflare.Provider("cloudflare", api_token=edge.require_secret("apiToken"), base_url=edge.get("baseUrl")),
+        minio.Provider(
+            "minio",
+            minio_server=storage.get("minioServer") or f"{location}.your-objectstorage.com",
+            minio_region=location,
+            minio_ssl=storage.get_bool("minioSsl") is not False,
+            minio_user=block.object_storage.administrator_access_key_id,
+            minio_password=storage.require_secret("minioPassword"),
+        ),
+    ]
+
+
