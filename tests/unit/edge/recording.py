@@ -23,6 +23,7 @@ class Registered:
     type: str
     name: str
     parent: str
+    provider: str
     inputs: dict[str, Any]
     secret_inputs: frozenset[str]
     protect: bool
@@ -37,6 +38,8 @@ class Recording:
     """Every registration by ``<last part of the type>/<name>``."""
 
     resources: dict[str, Registered] = field(default_factory=dict)
+    look_ups: dict[str, str] = field(default_factory=dict)
+    """Function → reference of the provider that answered."""
     exports: dict[str, Any] = field(default_factory=dict)
     secret_exports: frozenset[str] = frozenset()
 
@@ -47,6 +50,9 @@ class Recording:
 
 class _Outputs(mocks.Mocks):
     """Echoes inputs and invents, from the name alone, what providers compute."""
+
+    def __init__(self, recording: Recording) -> None:
+        self.recording = recording
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
         computed = {
@@ -61,6 +67,7 @@ class _Outputs(mocks.Mocks):
         return f"{args.name}-id", {**args.inputs, **computed}
 
     def call(self, args: mocks.MockCallArgs) -> dict[str, Any]:
+        self.recording.look_ups[args.token.rpartition(":")[2]] = args.provider
         if "getZeroTrustTunnelCloudflaredToken" in args.token:
             return {**args.args, "id": "x", "token": f"token of {args.args['tunnelId']}"}
         raise AssertionError(f"unexpected look-up {args.token}")
@@ -68,7 +75,7 @@ class _Outputs(mocks.Mocks):
 
 class _Monitor(mocks.MockMonitor):
     def __init__(self, recording: Recording) -> None:
-        super().__init__(_Outputs())
+        super().__init__(_Outputs(recording))
         self.recording = recording
 
     def RegisterResource(self, request: Any) -> Any:  # noqa: N802
@@ -82,6 +89,7 @@ class _Monitor(mocks.MockMonitor):
                 type=request.type,
                 name=request.name,
                 parent=request.parent.rpartition("::")[2],
+                provider=request.provider,
                 inputs={name: _masked(value) for name, value in inputs.items()},
                 secret_inputs=frozenset(name for name, value in inputs.items() if _is_secret(value)),
                 protect=request.protect,
@@ -112,7 +120,7 @@ def record(program: Callable[[], dict[str, Any]], *, preview: bool = False) -> R
     recording = Recording()
     with _event_loops_closed():
         settings.set_root_resource(None)
-        mocks.set_mocks(_Outputs(), project="test", stack="test", preview=preview, monitor=_Monitor(recording))
+        mocks.set_mocks(_Outputs(recording), project="test", stack="test", preview=preview, monitor=_Monitor(recording))
         settings.SETTINGS.rpc_manager.clear()
         settings.SETTINGS.outputs.clear()
         exported: dict[str, pulumi.Output[Any]] = {}

@@ -3,6 +3,8 @@
 from typing import Any
 
 import pulumi
+import pulumi_cloudflare as cloudflare
+import pulumi_tls as tls
 import pytest
 
 from components.component import ArgumentError
@@ -212,6 +214,23 @@ def test_the_preview_registers_what_the_deployment_does(deployed: Recording) -> 
 def test_every_child_stands_inside_a_component(deployed: Recording) -> None:
     names = {r.name for r in deployed.resources.values() if r.type.startswith("hetzner-platform:")}
     assert {r.parent for r in deployed.resources.values() if r.name != "edge"} <= names
+
+
+def test_every_resource_and_look_up_uses_the_provider_that_the_edge_was_given() -> None:
+    providers = (cloudflare.Provider, tls.Provider)
+
+    def program() -> dict[str, Any]:
+        given = [provider(f"given-{provider.__module__.split('.')[0]}") for provider in providers]
+        arguments_ = arguments(origin="tunnel", tunnel_service="http://traefik.ingress.svc:8000")
+        return {"token": Edge("edge", arguments_, pulumi.ResourceOptions(providers=given)).tunnel_tokens["fsn1"]}
+
+    recording = record(program)
+    for resource in recording.resources.values():
+        package = resource.type.split(":")[0]
+        if package in ("cloudflare", "tls"):
+            assert f"::given-pulumi_{package}::" in resource.provider, resource.name
+    (provider,) = recording.look_ups.values()
+    assert "::given-pulumi_cloudflare::" in provider
 
 
 @pytest.mark.parametrize(
