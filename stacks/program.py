@@ -1,5 +1,6 @@
 """Which composition a stack is, and the providers that it is made with."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pulumi
@@ -20,7 +21,9 @@ def main(root: Path) -> None:
         ConfigurationError: with everything that is wrong; nothing has been registered then.
     """
     stack = pulumi.get_stack()
-    block, settings = configuration(root, stack)
+    block, settings = configuration(
+        root, stack, pulumi.Config(PROJECT).get("stack"), _given, pulumi.runtime.is_config_secret
+    )
     warn(stack, block, settings)
     if isinstance(block, SharedStack):
         outputs = shared.build(block, settings, _shared_providers(block))
@@ -42,29 +45,42 @@ def warn(stack: str, block: SharedStack | RegionalStack, settings: Settings) -> 
         )
 
 
-def configuration(root: Path, stack: str) -> tuple[SharedStack | RegionalStack, Settings]:
+def configuration(
+    root: Path,
+    stack: str,
+    text: str | None,
+    given: Callable[[str], str | None],
+    is_secret: Callable[[str], bool],
+) -> tuple[SharedStack | RegionalStack, Settings]:
     """The stack's own block and the settings of all stacks, checked.
+
+    Args:
+        root: The project's directory.
+        stack: The stack's name.
+        text: Its block, as JSON; None if it has none.
+        given: Value of a configuration key.
+        is_secret: Whether a configuration key is stored encrypted.
 
     Raises:
         ConfigurationError: with every problem of all files.
     """
     reader = Reader(root)
     settings = reader.settings()
-    block = reader.stack(stack, pulumi.Config(PROJECT).get("stack"))
+    reader.document(own := f"Pulumi.{stack}.yaml")
+    block = reader.stack(stack, text)
     if settings is not None:
         for problem in checks.check_regions(settings):
             reader.add(REGIONS_FILE, problem)
         for problem in checks.check_access(settings):
             reader.add(ACCESS_FILE, problem)
-        own = f"Pulumi.{stack}.yaml"
         if isinstance(block, RegionalStack):
             for problem in checks.check_regional(stack, block, settings, reader.siblings()):
                 reader.add(own, problem)
         elif block is not None:
             for problem in checks.check_shared(block, settings):
                 reader.add(own, problem)
-    for problem in checks.check_secrets(stack, _given, pulumi.runtime.is_config_secret):
-        reader.add(f"Pulumi.{stack}.yaml", problem)
+    for problem in checks.check_secrets(stack, given, is_secret):
+        reader.add(own, problem)
     reader.finish()
     assert settings is not None
     assert block is not None

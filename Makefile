@@ -1,0 +1,46 @@
+# Commands of the platform. `make help` explains them.
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+ENGINE ?= auto
+DOWNLOAD ?=
+
+export PULUMI_ERROR_OUTPUT_STRING := true
+
+.DEFAULT_GOAL := help
+.PHONY: help env preview test check format e2e bench toolchain lock
+
+help: ## this list
+	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1|/' | column -t -s '|'
+
+env: $(VENV)/.product ## the environment, from the lock file
+
+preview: $(VENV)/.product ## what the three stacks would make (ENGINE=auto|pulumi|inprocess)
+	@$(PYTHON) -m sandbox preview --engine $(ENGINE)
+
+test: $(VENV)/.test ## unit, property, golden and graph tests; no account, no engine
+	@$(PYTHON) -m pytest -m "not engine" $(ARGS)
+
+e2e: $(VENV)/.test ## the real engine against the sandbox: preview, up, renewals, destroy
+	@$(PYTHON) -m pytest -m engine $(ARGS)
+
+check: $(VENV)/.check ## format, lint, types
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/pyright
+
+format: $(VENV)/.check ## format the code, mend what the linter can
+	@$(VENV)/bin/ruff format .
+	@$(VENV)/bin/ruff check --fix .
+
+bench: $(VENV)/.test ## how long things take, as medians and ratios
+	@$(PYTHON) -m benchmarks
+
+toolchain: $(VENV)/.product ## the Pulumi command line: PATH, cache, release (DOWNLOAD=1) or build (about 6 minutes)
+	@$(PYTHON) -m sandbox toolchain $(if $(DOWNLOAD),--download)
+
+lock: ## uv.lock and requirements/ anew from pyproject.toml (needs uv)
+	@tools/lock
+
+$(VENV)/.product $(VENV)/.test $(VENV)/.check: $(VENV)/.%: uv.lock requirements/%.txt tools/environment
+	@tools/environment $(VENV) $*

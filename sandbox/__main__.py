@@ -1,0 +1,69 @@
+"""The sandbox's commands: ``python -m sandbox preview``, ``python -m sandbox toolchain``."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from stacks.problems import ConfigurationError
+
+from .deployment import DeploymentFailed
+from .engine import EngineError
+from .progress import progress
+
+ROOT = Path(__file__).resolve().parents[1]
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def _commands() -> None:
+    """Try the platform out on this machine."""
+
+
+@app.command()
+def preview(
+    engine: Annotated[str, typer.Option(help="auto, pulumi or inprocess")] = "auto",
+    out: Annotated[Path, typer.Option(help="where the JSON goes")] = ROOT / "out" / "preview",
+) -> None:
+    """Show what the three stacks would make, and write it as JSON."""
+    from . import preview as previews  # noqa: PLC0415  the other commands need no SDK
+    from . import report  # noqa: PLC0415
+
+    errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+    cloud = os.environ.get("SANDBOX_CLOUD")
+    try:
+        with progress(errors) as report_progress:
+            found = previews.preview(ROOT, engine, Path(cloud) if cloud else None, report_progress)
+    except (ConfigurationError, previews.ChoiceError) as error:
+        errors.print(str(error))
+        raise typer.Exit(2) from None
+    except (DeploymentFailed, EngineError) as error:
+        errors.print(f"The preview failed:\n{error}")
+        raise typer.Exit(2) from None
+    report.show(found, Console(highlight=False))
+    previews.write(found, out)
+    shown = out.relative_to(ROOT) if out.is_relative_to(ROOT) else out
+    print(f"\nWritten: {shown}/<stack>.json and {shown}/summary.json")
+
+
+@app.command()
+def toolchain(
+    download: Annotated[bool, typer.Option(help="take the pinned official release instead of building")] = False,
+) -> None:
+    """Get the Pulumi command line: from PATH, the cache, a download, or a build."""
+    from .engine.toolchain import ToolchainError, get_cli  # noqa: PLC0415
+
+    try:
+        cli = get_cli(download=download, say=print)
+    except ToolchainError as error:
+        print(error, file=sys.stderr)
+        raise typer.Exit(2) from None
+    print(f"{cli.path} (from {cli.source})")
+
+
+if __name__ == "__main__":
+    app(prog_name="sandbox")

@@ -1,0 +1,259 @@
+"""``make preview``: what the three stacks would make of an empty account, without one and without secrets."""
+
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from stacks.models import Prices, RegionalStack
+from stacks.cost import Cost, region_cost, shared_cost
+from stacks.problems import ConfigProblem, ConfigurationError
+from stacks.program import configuration, main
+from stacks.region import address_plan
+from stacks.settings import PROJECT, SHARED, Settings
+
+from . import inprocess
+from .cloud import FileCloud
+from .deployment import Deployment
+from .engine import Cli, Engine, find_cli
+from .scratch import STACKS, ScratchStack, read
+
+Progress = Callable[[str, str, str], None]
+"""Stack, operation, URN."""
+
+OLDEST_CLI = (3, 259)
+
+
+class ChoiceError(Exception):
+    """The engine that was asked for is not there."""
+
+
+@dataclass(frozen=True)
+class StackPreview:
+    """One stack's preview with what the configuration says beside it."""
+
+    deployment: Deployment
+    cost: Cost
+    addresses: Mapping[str, object] | None
+    missing_secrets: tuple[str, ...]
+    role: str
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the program warned of."""
+        found = [entry.message for entry in self.deployment.diagnostics if entry.severity == "warning"]
+        return list(dict.fromkeys(message.removeprefix("warning: ").strip() for message in found))
+
+
+@dataclass(frozen=True)
+class Previews:
+    """All stacks, and by which engine."""
+
+    engine: str
+    """``pulumi`` or ``inprocess``."""
+    engine_detail: str
+    stacks: Mapping[str, StackPreview]
+    prices: Prices
+
+    @property
+    def monthly(self) -> float:
+        """EUR a month for everything."""
+        return round(sum(stack.cost.monthly for stack in self.stacks.values()), 2)
+
+
+def choose_engine(wanted: str) -> tuple[Cli | None, str]:
+    """The command line to use, or None for in-process; and what to tell about the choice. Never builds or downloads.
+
+    Raises:
+        ChoiceError: ``wanted`` is unknown, or ``pulumi`` and there is none.
+    """
+    if wanted not in ("auto", "pulumi", "inprocess"):
+        raise ChoiceError(f"ENGINE={wanted} is unknown: write auto, pulumi or inprocess")
+    if wanted == "inprocess":
+        return None, "in this process, as asked for by ENGINE=inprocess"
+    cli = find_cli()
+    if cli is None:
+        if wanted == "pulumi":
+            raise ChoiceError("ENGINE=pulumi, but there is no Pulumi command line: `make toolchain` gets or builds one")
+        return None, "in this process: no Pulumi command line on PATH or in the cache (`make toolchain` gets one)"
+    version = _version(cli)
+    if version < OLDEST_CLI:
+        text = ".".join(map(str, version))
+        if wanted == "pulumi":
+            raise ChoiceError(f"{cli.path} is version {text}; 3.259 or later is needed")
+        return None, f"in this process: {cli.path} is version {text}, 3.259 or later is needed"
+    return cli, f"{cli.path} ({'.'.join(map(str, version))}, from {cli.source}) with the sandbox's plugins"
+
+
+def _version(cli: Cli) -> tuple[int, ...]:
+    shown = subprocess.run(
+        [str(cli.path), "version"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": os.environ.get("PATH", os.defpath), "PULUMI_SKIP_UPDATE_CHECK": "true", "HOME": tempfile.gettempdir()},
+    ).stdout
+    parts = shown.strip().removeprefix("v").split("-")[0].split(".")
+    return tuple(int(part) for part in parts if part.isdigit())
+
+
+def checked(root: Path) -> tuple[dict[str, ScratchStack], dict[str, tuple[object, Settings]]]:
+    """All stacks' configuration, checked together.
+
+    Raises:
+        ConfigurationError: with the problems of all stacks.
+    """
+    scratch = {stack: read(root, stack) for stack in STACKS}
+    blocks: dict[str, tuple[object, Settings]] = {}
+    problems: list[ConfigProblem] = []
+    for stack, each in scratch.items():
+        try:
+            blocks[stack] = configuration(root, stack, each.block, each.secrets.get, lambda _: True)
+        except ConfigurationError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigurationError(problems)
+    return scratch, blocks
+
+
+def preview(root: Path, wanted: str, cloud: Path | None, progress: Progress) -> Previews:
+    """Preview all stacks: ``shared`` first, which is then made on a scratch backend since the others read it.
+
+    Args:
+        root: The project's directory.
+        wanted: ``auto``, ``pulumi`` or ``inprocess``.
+        cloud: Directory of an emulated cloud to preview against (``SANDBOX_CLOUD``); an empty one unless told.
+        progress: Told of every step.
+
+    Raises:
+        ConfigurationError: the configuration is wrong.
+        ChoiceError: the engine is not there.
+        DeploymentFailed, EngineError: a preview failed.
+    """
+    cli, detail = choose_engine(wanted)
+    scratch, blocks = checked(root)
+    with tempfile.TemporaryDirectory(prefix="hetzner-platform-") as directory:
+        store = cloud or Path(directory) / "cloud"
+        with _runner(cli, root, Path(directory), store, scratch) as run:
+            deployments = {SHARED: run(SHARED, True, progress)}
+            run(SHARED, False, progress)
+            for stack in STACKS:
+                if stack != SHARED:
+                    deployments[stack] = run(stack, True, progress)
+    _, settings = next(iter(blocks.values()))
+    stacks = {
+        stack: _stack_preview(deployments[stack], scratch[stack], blocks[stack][0], settings) for stack in STACKS
+    }
+    return Previews("pulumi" if cli else "inprocess", detail, stacks, settings.prices)
+
+
+Runner = Callable[[str, bool, Progress], Deployment]
+
+
+@contextmanager
+def _runner(
+    cli: Cli | None, root: Path, directory: Path, store: Path, scratch: Mapping[str, ScratchStack]
+) -> Iterator[Runner]:
+    yield _in_process(root, store, scratch) if cli is None else _real_engine(cli, root, directory, store, scratch)
+
+
+def _in_process(root: Path, store: Path, scratch: Mapping[str, ScratchStack]) -> Runner:
+    outputs: dict[str, Mapping[str, object]] = {}
+    cloud = FileCloud(store)
+
+    def run(stack: str, dry: bool, progress: Progress) -> Deployment:
+        deployment = inprocess.run(
+            lambda: main(root),
+            project=PROJECT,
+            stack=stack,
+            config=scratch[stack].texts(),
+            secret_keys=set(scratch[stack].secrets),
+            preview=dry,
+            stack_outputs=outputs,  # pyright: ignore[reportArgumentType]  exports of earlier runs
+            cloud=cloud,
+            catalogue=root / "config/prices.yaml",
+            progress=lambda operation, urn: progress(stack, operation, urn),
+        )
+        if not dry:
+            outputs[f"organization/{PROJECT}/{stack}"] = deployment.exports
+        return deployment
+
+    return run
+
+
+def _real_engine(cli: Cli, root: Path, directory: Path, store: Path, scratch: Mapping[str, ScratchStack]) -> Runner:
+    engine = Engine(
+        cli,
+        directory / "engine",
+        passphrase="labelled dummies only",  # noqa: S106  it guards nothing
+        project=root,
+        cloud=store,
+        catalogue=root / "config/prices.yaml",
+    )
+    ready: set[str] = set()
+
+    def run(stack: str, dry: bool, progress: Progress) -> Deployment:
+        if stack not in ready:
+            engine.stack_init(stack, scratch[stack].write(directory), scratch[stack].secrets)
+            ready.add(stack)
+        operate = engine.preview if dry else engine.up
+        return operate(stack, progress=lambda operation, urn: progress(stack, operation, urn))
+
+    return run
+
+
+def _stack_preview(
+    deployment: Deployment, scratch: ScratchStack, block: object, settings: Settings
+) -> StackPreview:
+    if isinstance(block, RegionalStack):
+        region = settings.regions[block.region]
+        return StackPreview(
+            deployment,
+            region_cost(region, settings.prices),
+            address_plan(region),
+            scratch.missing,
+            f"{block.region}, {block.role}",
+        )
+    return StackPreview(deployment, shared_cost(settings.regions, settings.prices), None, scratch.missing, "all regions")
+
+
+def write(previews: Previews, directory: Path) -> None:
+    """Write ``<stack>.json`` for each stack and ``summary.json``, for other programs to read."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, stack in previews.stacks.items():
+        _write_json(
+            directory / f"{name}.json",
+            {
+                "engine": previews.engine,
+                "stack": name,
+                "resources": [_resource(asdict(resource)) for resource in stack.deployment.resources],
+                "outputs": stack.deployment.outputs,
+                "addresses": stack.addresses,
+                "warnings": stack.warnings,
+                "monthly_eur": stack.cost.monthly,
+            },
+        )
+    summary = {
+        "engine": previews.engine,
+        "stacks": {
+            name: {"resources": len(stack.deployment.resources), "monthly_eur": stack.cost.monthly}
+            for name, stack in previews.stacks.items()
+        },
+        "monthly_eur": previews.monthly,
+    }
+    _write_json(directory / "summary.json", summary)
+
+
+_SHOWN = ("urn", "type", "name", "parent", "provider", "protect", "dependencies", "inputs")
+
+
+def _resource(resource: Mapping[str, object]) -> dict[str, object]:
+    return {key: resource[key] for key in _SHOWN}
+
+
+def _write_json(path: Path, content: object) -> None:
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

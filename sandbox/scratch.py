@@ -1,0 +1,82 @@
+"""Copies of the stacks' configuration to try things on: labelled dummies instead of secrets, no address of a real cloud.
+
+The tracked files are only read.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+
+from stacks.checks import required_secrets
+from stacks.settings import PROJECT
+
+STACKS = ("shared", "prod", "dr")
+"""In the order in which they come up."""
+
+_ENDPOINTS = ("hcloud:endpoint", "cloudflare:baseUrl", "minio:minioServer")
+"""Where a real cloud might answer; a preview must not reach one."""
+
+
+def dummy(key: str, length: int = 64) -> str:
+    """A value that says what it is, of a length and alphabet that every provider takes."""
+    text = f"dummy{''.join(character for character in key if character.isalnum())}"
+    return (text * (length // len(text) + 1))[:length]
+
+
+@dataclass(frozen=True)
+class ScratchStack:
+    """One stack's configuration for a run without secrets.
+
+    Args:
+        name: The stack's name.
+        config: Plain values by namespaced key.
+        secrets: Labelled dummies by namespaced key.
+        missing: Secrets that the tracked file does not hold yet.
+    """
+
+    name: str
+    config: Mapping[str, object]
+    secrets: Mapping[str, str]
+    missing: tuple[str, ...]
+
+    @property
+    def block(self) -> str | None:
+        """The stack's own block as JSON, as an engine hands it over."""
+        value = self.config.get(f"{PROJECT}:stack")
+        return None if value is None else json.dumps(value)
+
+    def texts(self) -> dict[str, str]:
+        """All values as an engine hands them over: structured ones as JSON."""
+        plain = {key: value if isinstance(value, str) else json.dumps(value) for key, value in self.config.items()}
+        return plain | dict(self.secrets)
+
+    def write(self, directory: Path) -> Path:
+        """Write the plain values as a stack file, mode 0600; dummies are not among them."""
+        path = directory / f"Pulumi.{self.name}.yaml"
+        path.touch(mode=0o600)
+        path.write_text(yaml.safe_dump({"config": dict(self.config)}), encoding="utf-8")
+        return path
+
+
+def read(root: Path, stack: str) -> ScratchStack:
+    """The stack's tracked file without what is secret in it; an unreadable file counts as empty."""
+    try:
+        document: Any = yaml.safe_load((root / f"Pulumi.{stack}.yaml").read_text(encoding="utf-8"))
+        given = cast("dict[str, object]", document["config"])
+    except (OSError, yaml.YAMLError, KeyError, TypeError):
+        given = {}
+    encrypted = {key for key, value in given.items() if isinstance(value, dict) and "secure" in value}
+    wanted = required_secrets(stack)
+    plain = {
+        key: value for key, value in given.items() if key not in encrypted | set(wanted) and key not in _ENDPOINTS
+    }
+    return ScratchStack(
+        stack,
+        plain,
+        {key: dummy(key) for key in wanted},
+        tuple(key for key in wanted if key not in encrypted),
+    )
