@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from stacks.models import Prices, RegionalStack
 from stacks.cost import Cost, region_cost, shared_cost
+from stacks.models import Prices, RegionalStack
 from stacks.problems import ConfigProblem, ConfigurationError
 from stacks.program import configuration, main
 from stacks.region import address_plan
@@ -95,7 +95,11 @@ def _version(cli: Cli) -> tuple[int, ...]:
         capture_output=True,
         text=True,
         check=False,
-        env={"PATH": os.environ.get("PATH", os.defpath), "PULUMI_SKIP_UPDATE_CHECK": "true", "HOME": tempfile.gettempdir()},
+        env={
+            "PATH": os.environ.get("PATH", os.defpath),
+            "PULUMI_SKIP_UPDATE_CHECK": "true",
+            "HOME": tempfile.gettempdir(),
+        },
     ).stdout
     parts = shown.strip().removeprefix("v").split("-")[0].split(".")
     return tuple(int(part) for part in parts if part.isdigit())
@@ -145,9 +149,7 @@ def preview(root: Path, wanted: str, cloud: Path | None, progress: Progress) -> 
                 if stack != SHARED:
                     deployments[stack] = run(stack, True, progress)
     _, settings = next(iter(blocks.values()))
-    stacks = {
-        stack: _stack_preview(deployments[stack], scratch[stack], blocks[stack][0], settings) for stack in STACKS
-    }
+    stacks = {stack: _stack_preview(deployments[stack], scratch[stack], blocks[stack][0], settings) for stack in STACKS}
     return Previews("pulumi" if cli else "inprocess", detail, stacks, settings.prices)
 
 
@@ -206,9 +208,7 @@ def _real_engine(cli: Cli, root: Path, directory: Path, store: Path, scratch: Ma
     return run
 
 
-def _stack_preview(
-    deployment: Deployment, scratch: ScratchStack, block: object, settings: Settings
-) -> StackPreview:
+def _stack_preview(deployment: Deployment, scratch: ScratchStack, block: object, settings: Settings) -> StackPreview:
     if isinstance(block, RegionalStack):
         region = settings.regions[block.region]
         return StackPreview(
@@ -218,7 +218,9 @@ def _stack_preview(
             scratch.missing,
             f"{block.region}, {block.role}",
         )
-    return StackPreview(deployment, shared_cost(settings.regions, settings.prices), None, scratch.missing, "all regions")
+    return StackPreview(
+        deployment, shared_cost(settings.regions, settings.prices), None, scratch.missing, "all regions"
+    )
 
 
 def write(previews: Previews, directory: Path) -> None:

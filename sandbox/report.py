@@ -114,7 +114,9 @@ def _total(previews: Previews, console: Console) -> None:
     drawing = prices.drawing
     console.print()
     console.rule("[bold]all stacks[/bold]", align="left")
-    table = Table(title=f"Monthly cost, EUR net (prices of {prices.as_of})", title_justify="left", box=None, pad_edge=False)
+    table = Table(
+        title=f"Monthly cost, EUR net (prices of {prices.as_of})", title_justify="left", box=None, pad_edge=False
+    )
     table.add_column("stack")
     table.add_column("month", justify="right")
     for name, stack in previews.stacks.items():
@@ -125,7 +127,8 @@ def _total(previews: Previews, console: Console) -> None:
     console.print(table)
     allowance = sum(stack.cost.included_traffic_tb for stack in previews.stacks.values())
     console.print(
-        f"Outgoing traffic included: {allowance} TB a month, then EUR {prices.traffic.per_tb:.2f} a TB.", highlight=False
+        f"Outgoing traffic included: {allowance} TB a month, then EUR {prices.traffic.per_tb:.2f} a TB.",
+        highlight=False,
     )
 
 

@@ -71,9 +71,7 @@ def read(root: Path, stack: str) -> ScratchStack:
         given = {}
     encrypted = {key for key, value in given.items() if isinstance(value, dict) and "secure" in value}
     wanted = required_secrets(stack)
-    plain = {
-        key: value for key, value in given.items() if key not in encrypted | set(wanted) and key not in _ENDPOINTS
-    }
+    plain = {key: value for key, value in given.items() if key not in encrypted | set(wanted) and key not in _ENDPOINTS}
     return ScratchStack(
         stack,
         plain,

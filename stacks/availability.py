@@ -24,7 +24,9 @@ def warnings(name: str, region: Region, offers: Offers, prices: Prices) -> Itera
     """One warning for each type of the region that is deprecated or cannot be had."""
     servers = region.servers
     asked: list[tuple[str, str, list[str]]] = [(f"{name}.servers.type", servers.type, servers.fallback_types)]
-    asked += [(f"{name}.servers.types.{number}", each, servers.fallback_types) for number, each in servers.types.items()]
+    asked += [
+        (f"{name}.servers.types.{number}", each, servers.fallback_types) for number, each in servers.types.items()
+    ]
     for pool_name, pool in region.pools.items():
         if isinstance(pool, RobotPool):
             continue

@@ -73,9 +73,13 @@ def check_access(settings: Settings) -> Problems:
         yield Problem("ssh_keys", None, "is empty: nobody could reach a machine", "add at least one public key")
     for name, key in settings.access.ssh_keys.items():
         if "PRIVATE KEY" in key:
-            yield Problem(f"ssh_keys.{name}", None, "is a private key", "write the public one (the file ending in .pub)")
+            yield Problem(
+                f"ssh_keys.{name}", None, "is a private key", "write the public one (the file ending in .pub)"
+            )
         elif not _SSH_KEY.fullmatch(key):
-            yield Problem(f"ssh_keys.{name}", key, "is no SSH public key", "write a line such as: ssh-ed25519 AAAA... name")
+            yield Problem(
+                f"ssh_keys.{name}", key, "is no SSH public key", "write a line such as: ssh-ed25519 AAAA... name"
+            )
         else:
             body = key.split()[1]
             if body in seen:
@@ -229,9 +233,7 @@ def _region(name: str, region: Region, settings: Settings) -> Problems:
     yield from _user_data(name, region, settings.versions)
 
 
-def _pool(
-    region: str, key: str, pool_name: str, pool: MachineSettings, subnet: Subnet, prices: Prices
-) -> Problems:
+def _pool(region: str, key: str, pool_name: str, pool: MachineSettings, subnet: Subnet, prices: Prices) -> Problems:
     try:
         parsed = parse_numbers(pool.nodes)
     except AddressError as error:
@@ -240,7 +242,9 @@ def _pool(
     lowest = lowest_number(subnet)
     for number in parsed:
         if not lowest <= number <= MACHINES_PER_SUBNET:
-            problem = f"number {number} lies outside its subnet, which has addresses for {lowest} to {MACHINES_PER_SUBNET}"
+            problem = (
+                f"number {number} lies outside its subnet, which has addresses for {lowest} to {MACHINES_PER_SUBNET}"
+            )
             yield Problem(f"{key}.nodes", pool.nodes, problem, f"use numbers from {lowest} to {MACHINES_PER_SUBNET}")
     yield from _per_machine(key, pool, parsed)
     yield from _node(key, pool.labels, pool.taints)
@@ -248,7 +252,12 @@ def _pool(
         try:
             machine_name(region, pool_name, number, pool.generations.get(number, 1))
         except InvalidNameError as error:
-            yield Problem(key, pool_name, f"a machine's name would be wrong: {error}", "use a shorter name of letters, digits and '-'")
+            yield Problem(
+                key,
+                pool_name,
+                f"a machine's name would be wrong: {error}",
+                "use a shorter name of letters, digits and '-'",
+            )
             break
     if isinstance(pool, RobotPool):
         if pool.model not in prices.robot_models:
@@ -267,9 +276,7 @@ def _per_machine(key: str, pool: MachineSettings, parsed: tuple[int, ...]) -> Pr
             yield Problem(f"{key}.{setting}", number, problem, f"take {number} out, or add it to nodes")
 
 
-def _types(
-    key: str, type_: str, fallbacks: list[str], by_machine: Mapping[int, str], prices: Prices
-) -> Problems:
+def _types(key: str, type_: str, fallbacks: list[str], by_machine: Mapping[int, str], prices: Prices) -> Problems:
     known = prices.server_types
     named = {f"{key}.type": type_, **{f"{key}.types.{number}": each for number, each in by_machine.items()}}
     named |= {f"{key}.fallback_types[{position}]": each for position, each in enumerate(fallbacks)}
@@ -295,7 +302,7 @@ def _autoscaled(region: str, key: str, pool_name: str, pool: AutoscaledPool, pri
         problem = f"is more than the subnet of autoscaled machines holds ({MACHINES_PER_SUBNET})"
         yield Problem(f"{key}.max", pool.max, problem, "lower max")
     group = f"{region}-{pool_name}"
-    if len(group) + _AUTOSCALER_SUFFIX > 63:  # noqa: PLR2004
+    if len(group) + _AUTOSCALER_SUFFIX > 63:
         problem = f"the autoscaler would make names of {len(group) + _AUTOSCALER_SUFFIX} characters from {group!r}, 63 are allowed"
         yield Problem(key, pool_name, problem, "use a shorter name")
 
@@ -303,14 +310,21 @@ def _autoscaled(region: str, key: str, pool_name: str, pool: AutoscaledPool, pri
 def _node(key: str, labels: Mapping[str, str], taints: list[str]) -> Problems:
     for label, value in labels.items():
         if not _LABEL_KEY.fullmatch(label):
-            yield Problem(f"{key}.labels", label, "is no Kubernetes label key", "write [prefix/]name, name of at most 63 characters")
+            yield Problem(
+                f"{key}.labels",
+                label,
+                "is no Kubernetes label key",
+                "write [prefix/]name, name of at most 63 characters",
+            )
         if not _LABEL_VALUE.fullmatch(value):
             problem = "is no Kubernetes label value"
             yield Problem(f"{key}.labels.{label}", value, problem, "use at most 63 letters, digits, '-', '_' and '.'")
     for taint in taints:
         if not _TAINT.fullmatch(taint):
             problem = "is no taint"
-            yield Problem(f"{key}.taints", taint, problem, 'write key=value:Effect, such as "nvidia.com/gpu=present:NoSchedule"')
+            yield Problem(
+                f"{key}.taints", taint, problem, 'write key=value:Effect, such as "nvidia.com/gpu=present:NoSchedule"'
+            )
 
 
 def _claims(name: str, region: Region) -> Problems:
@@ -324,14 +338,21 @@ def _claims(name: str, region: Region) -> Problems:
     vswitches = {pool: each.vswitch_id for pool, each in region.pools.items() if isinstance(each, RobotPool)}
     if len(set(vswitches.values())) > 1:
         key = f"{name}.pools.{list(vswitches)[-1]}.vswitch_id"
-        yield Problem(key, vswitches[list(vswitches)[-1]], "is another vSwitch than that of the region's other pools", "use one vSwitch in a region")
+        yield Problem(
+            key,
+            vswitches[list(vswitches)[-1]],
+            "is another vSwitch than that of the region's other pools",
+            "use one vSwitch in a region",
+        )
 
 
 def _load_balancer(name: str, region: Region, prices: Prices) -> Problems:
     key = f"{name}.load_balancer"
     balancer = region.load_balancer
     if balancer.type not in prices.load_balancer_types:
-        yield _unknown(f"{key}.type", balancer.type, prices.load_balancer_types, "load balancer type of config/prices.yaml")
+        yield _unknown(
+            f"{key}.type", balancer.type, prices.load_balancer_types, "load balancer type of config/prices.yaml"
+        )
         return
     targets: MachineSettings | None = region.servers
     if balancer.targets != "servers":
@@ -421,7 +442,9 @@ def _attachments(regions: Mapping[str, Region]) -> Problems:
     if total > NETWORK_ATTACHMENTS:
         largest = max(by_region, key=lambda name: by_region[name])
         shares = ", ".join(f"{name} {count}" for name, count in by_region.items())
-        problem = f"{total} machines and load balancers over all regions ({shares}); the Network takes {NETWORK_ATTACHMENTS}"
+        problem = (
+            f"{total} machines and load balancers over all regions ({shares}); the Network takes {NETWORK_ATTACHMENTS}"
+        )
         yield Problem(f"{largest}.pools", None, problem, "fewer machines, or a lower max of the autoscaled pools")
 
 
@@ -434,7 +457,9 @@ def _projectwide(regions: Mapping[str, Region]) -> Problems:
         subnets += 4 + any(isinstance(pool, RobotPool) for pool in region.pools.values())
     if groups > PLACEMENT_GROUPS:
         problem = f"the machines need {groups} placement groups; a project has {PLACEMENT_GROUPS}"
-        yield Problem("(all regions).pools", None, problem, "use fewer pools, or numbers closer together (ten share a group)")
+        yield Problem(
+            "(all regions).pools", None, problem, "use fewer pools, or numbers closer together (ten share a group)"
+        )
     if subnets > NETWORK_SUBNETS:
         yield Problem("(all regions)", None, f"{subnets} subnets; a Network has {NETWORK_SUBNETS}", "use fewer regions")
 

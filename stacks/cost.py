@@ -62,7 +62,9 @@ def region_cost(region: Region, prices: Prices) -> Cost:
         if isinstance(pool, RobotPool):
             model = prices.robot_models[pool.model]
             count = len(numbers(pool))
-            lines.append(Line(f"pool {name}", f"dedicated {pool.model}", count, model.monthly, setup=model.setup * count))
+            lines.append(
+                Line(f"pool {name}", f"dedicated {pool.model}", count, model.monthly, setup=model.setup * count)
+            )
         elif isinstance(pool, AutoscaledPool):
             each = prices.server_types[pool.type].monthly + prices.primary_ipv4
             lines.append(Line(f"pool {name}", f"{pool.type} with IPv4, autoscaled", pool.min, each, at_most=pool.max))

@@ -21,7 +21,7 @@ class SharedOutputs:
         """``id`` of the Network or ``dmz_subnet_id``."""
         return self._read("network", key)
 
-    def ssh_key_ids(self) -> pulumi.Output[Sequence[str]]:
+    def ssh_key_ids(self) -> pulumi.Output[list[str]]:
         """Ids of the administrators' SSH keys."""
         return self._read("ssh_key_ids")
 

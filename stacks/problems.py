@@ -32,4 +32,4 @@ class ConfigurationError(pulumi.RunError):
 
 def _shown(value: object) -> str:
     text = f'"{value}"' if isinstance(value, str) else str(value)
-    return text if len(text) <= 120 else f"{text[:117]}..."  # noqa: PLR2004  a line on a screen
+    return text if len(text) <= 120 else f"{text[:117]}..."

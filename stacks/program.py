@@ -11,7 +11,7 @@ import pulumi_tls as tls
 from . import checks, region, shared
 from .models import RegionalStack, SharedStack
 from .placeholders import placeholders
-from .settings import PROJECT, REGIONS_FILE, ACCESS_FILE, Reader, Settings
+from .settings import ACCESS_FILE, PROJECT, REGIONS_FILE, Reader, Settings
 
 
 def main(root: Path) -> None:
@@ -127,5 +127,3 @@ def _shared_providers(block: SharedStack) -> list[pulumi.ProviderResource]:
             minio_password=storage.require_secret("minioPassword"),
         ),
     ]
-
-

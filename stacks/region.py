@@ -34,7 +34,8 @@ from .checks import machines, numbers
 from .cost import region_cost
 from .edge import api_label
 from .models import AutoscaledPool as AutoscaledModel
-from .models import CloudPool, CloudSettings, Node, Prices, Region, RegionalStack, RobotPool as RobotModel, Versions
+from .models import CloudPool, CloudSettings, Prices, Region, RegionalStack, Versions
+from .models import RobotPool as RobotModel
 from .outputs import SharedOutputs
 from .problems import ConfigProblem, ConfigurationError
 from .settings import REGIONS_FILE, Settings
@@ -128,7 +129,7 @@ def warn_of_types(name: str, region: Region, prices: Prices, lookup: pulumi.Invo
     """Say which server types cannot be ordered any more, and what to change to."""
     offers = {
         (each.name, location.name): availability.Offer(
-            location.available, each.is_deprecated or location.is_deprecated, location.unavailable_after or ""
+            location.available, location.is_deprecated, location.unavailable_after or ""
         )
         for each in hcloud.get_server_types(opts=lookup).server_types
         for location in each.locations
@@ -156,13 +157,17 @@ def address_plan(region: Region) -> Mapping[str, object]:
     return {
         "ingress_load_balancer": str(plan.ingress_load_balancer),
         "api_load_balancer": str(plan.api_load_balancer),
-        "subnets": {use.value: str(plan.subnet(use)) for use in Subnet if use is not Subnet.VSWITCH or _vswitch(region)},
+        "subnets": {
+            use.value: str(plan.subnet(use)) for use in Subnet if use is not Subnet.VSWITCH or _vswitch(region)
+        },
         "pods": str(plan.pods),
         "services": str(plan.services),
         "servers": {str(number): str(plan.machine(Subnet.SERVERS, number)) for number in numbers(region.servers)},
         "pools": {
             name: {
-                str(number): str(plan.machine(Subnet.VSWITCH if isinstance(pool, RobotModel) else Subnet.AGENTS, number))
+                str(number): str(
+                    plan.machine(Subnet.VSWITCH if isinstance(pool, RobotModel) else Subnet.AGENTS, number)
+                )
                 for number in numbers(pool)
             }
             for name, pool in region.pools.items()

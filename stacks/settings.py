@@ -80,7 +80,9 @@ class Reader:
         try:
             text = path.read_text(encoding="utf-8")
         except OSError as error:
-            self.add(file, Problem("(file)", None, f"cannot be read: {error.strerror}", "restore it from the repository"))
+            self.add(
+                file, Problem("(file)", None, f"cannot be read: {error.strerror}", "restore it from the repository")
+            )
             return None
         return self.parse(file, text)
 
@@ -100,7 +102,9 @@ class Reader:
         for key, first, second in loader.repeated:
             self.add(
                 file,
-                Problem(key, None, f"stands twice, in lines {first} and {second}", "keep one: YAML would drop the other"),
+                Problem(
+                    key, None, f"stands twice, in lines {first} and {second}", "keep one: YAML would drop the other"
+                ),
             )
         return document
 

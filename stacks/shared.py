@@ -131,7 +131,9 @@ def _edge(
         args["ddos"] = ddos
     if cloudflare.origin == "tunnel":
         args["tunnel_service"] = TUNNEL_SERVICE
-    generations = {name: block.secret_generations[name] for name in EDGE_GENERATIONS if name in block.secret_generations}
+    generations = {
+        name: block.secret_generations[name] for name in EDGE_GENERATIONS if name in block.secret_generations
+    }
     if generations:
         args["generations"] = generations  # pyright: ignore[reportGeneralTypeIssues]  the same keys
     edge = Edge("edge", args, opts)

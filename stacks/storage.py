@@ -21,5 +21,7 @@ def buckets(prefix: str, regions: Sequence[str], retention_days: int) -> list[Bu
     return [
         Bucket(etcd_bucket(prefix), "etcd snapshots", sites, sites, noncurrent_days=retention_days),
         Bucket(f"{prefix}-volumes", "Longhorn backups", sites, sites, noncurrent_days=retention_days, object_lock=lock),
-        Bucket(f"{prefix}-postgres", "PostgreSQL archive", sites, sites, noncurrent_days=retention_days, object_lock=lock),
+        Bucket(
+            f"{prefix}-postgres", "PostgreSQL archive", sites, sites, noncurrent_days=retention_days, object_lock=lock
+        ),
     ]

@@ -53,7 +53,7 @@ class K3sClusterArgs(TypedDict):
     """Firewall of the servers."""
     placement_group_ids: dict[str, pulumi.Input[int]]
     """By number of the group."""
-    ssh_key_ids: list[pulumi.Input[str]]
+    ssh_key_ids: pulumi.Input[list[str]]
     """The administrators' SSH keys."""
     api_name: pulumi.Input[str]
     """DNS name of the API; it stands in the servers' certificates."""

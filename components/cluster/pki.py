@@ -28,7 +28,7 @@ _CA_USES = ["cert_signing", "crl_signing", "digital_signature"]
 
 class ClusterPkiArgs(TypedDict):
     cluster: str
-    """The cluster's name; it stands in the subjects. No two clusters share a CA: a client certificate of one would be valid in the other."""
+    """The cluster's name; it stands in the subjects. """
     protection: NotRequired[bool]
     """Protect the CAs and passwords: without them the cluster is lost. On unless told."""
 

@@ -45,7 +45,7 @@ class AgentPoolArgs(TypedDict):
     """Firewall of the agents."""
     placement_group_ids: dict[str, pulumi.Input[int]]
     """By number of the group in the pool."""
-    ssh_key_ids: list[pulumi.Input[str]]
+    ssh_key_ids: pulumi.Input[list[str]]
     """The administrators' SSH keys."""
     node: NotRequired[NodeArgs]
     """Node labels and taints."""

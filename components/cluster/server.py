@@ -25,7 +25,7 @@ class Placement:
     firewall_id: pulumi.Input[int]
     placement_group_ids: Mapping[str, pulumi.Input[int]]
     """By number of the group in the pool."""
-    ssh_key_ids: Sequence[pulumi.Input[str]]
+    ssh_key_ids: pulumi.Input[list[str]]
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def cloud_server(
         keep_disk=True,
         image=placement.image,
         location=placement.location,
-        ssh_keys=list(placement.ssh_key_ids),
+        ssh_keys=placement.ssh_key_ids,
         user_data=pulumi.Output.secret(boot.user_data),
         # Inline, so that it has its private interface when it first boots; without alias_ips there is a difference every time.
         networks=[{"subnet_id": placement.subnet_id, "ip": boot.address, "alias_ips": []}],

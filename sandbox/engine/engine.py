@@ -140,9 +140,10 @@ class Engine:
         """The copy of the stack's configuration that runs use; it may be edited between runs."""
         return self._work / f"Pulumi.{stack}.yaml"
 
-    def export_state(self, stack: str) -> dict[str, Any]:
-        """The stack's state as it is stored: secrets stay encrypted."""
-        return cast("dict[str, Any]", json.loads(self._call(["stack", "export", "--stack", stack])))
+    def export_state(self, stack: str, *, show_secrets: bool = False) -> dict[str, Any]:
+        """The stack's state as it is stored: secrets stay encrypted unless asked for."""
+        shown = ["--show-secrets"] if show_secrets else []
+        return cast("dict[str, Any]", json.loads(self._call(["stack", "export", "--stack", stack, *shown])))
 
     def stack_output(self, stack: str, *, show_secrets: bool = False) -> dict[str, Any]:
         """The stack's outputs; secrets are ``[secret]`` unless asked for."""
