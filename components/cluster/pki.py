@@ -60,7 +60,7 @@ class ClusterPki(Component):
     def __init__(self, name: str, args: ClusterPkiArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("ClusterPki", name, args, ClusterPkiArgs, opts)
         self._cluster = args["cluster"]
-        self._protect = args.get("protection", True)
+        self._protected = args.get("protection", True)
         root_key, root = self._root(name)
         self.root_certificate = root.cert_pem
         authorities: dict[str, pulumi.Output[dict[str, str]]] = {}
@@ -87,7 +87,7 @@ class ClusterPki(Component):
         )
 
     def _key(self, name: str) -> tls.PrivateKey:
-        return tls.PrivateKey(name, algorithm="ECDSA", ecdsa_curve="P256", opts=self.child(protect=self._protect))
+        return tls.PrivateKey(name, algorithm="ECDSA", ecdsa_curve="P256", opts=self.child(protect=self._protected))
 
     def _root(self, name: str) -> tuple[tls.PrivateKey, tls.SelfSignedCert]:
         key = self._key(f"{name}-root")
@@ -99,7 +99,7 @@ class ClusterPki(Component):
             set_subject_key_id=True,
             allowed_uses=_CA_USES,
             validity_period_hours=CA_YEARS * _HOURS_PER_YEAR,
-            opts=self.child(protect=self._protect),
+            opts=self.child(protect=self._protected),
         )
         return key, certificate
 
@@ -127,7 +127,7 @@ class ClusterPki(Component):
         hours: int,
         is_ca: bool,
     ) -> tls.LocallySignedCert:
-        protect = self._protect and is_ca
+        protect = self._protected and is_ca
         request = tls.CertRequest(
             name,
             private_key_pem=key.private_key_pem,
@@ -169,7 +169,7 @@ class ClusterPki(Component):
                 length=64,
                 # A colon would end the password inside a token.
                 special=False,
-                opts=self.child(protect=self._protect),
+                opts=self.child(protect=self._protected),
             )
             return pulumi.Output.secret(made.result)
 
