@@ -65,12 +65,10 @@ class ClusterApi:
     def is_ready(self) -> bool:
         """Whether ``/readyz`` answers 200 to the administrator's certificate."""
         try:
-            _, status, _ = self._client.call_api(
-                "/readyz", "GET", response_type="str", auth_settings=["BearerToken"], _request_timeout=5
-            )
-        except Exception:
+            answer = self._client.call_api("GET", f"{self._server}/readyz", _request_timeout=5)
+        except Exception:  # noqa: BLE001  unreachable, refused and unready all mean: not yet
             return False
-        return status == 200
+        return answer.status == 200
 
     def voters(self) -> dict[str, bool]:
         """Control-plane nodes by name, and whether each votes in etcd and is healthy (``EtcdIsVoter`` is True)."""

@@ -67,13 +67,18 @@ class EventReader:
 _ENGINES_OWN = ("version", "pluginDownloadURL", "__internal")
 """What the engine adds to the inputs of a provider."""
 
+_BUILT_IN = "::pulumi:providers:pulumi::default"
+"""The engine's own provider of stack references: no part of the program."""
+
 _LAUNCHED = re.compile(r"using pulumi-(resource|language)-\S+ from \$PATH at ")
 
 
 def read_digest(project: str, stack: str, digest: Mapping[str, Any], events: EventReader, *, preview: bool) -> Deployment:
     """A run as a `Deployment`; the digest of a preview knows more of a resource than the events do."""
     states = {step["urn"]: step["newState"] for step in digest.get("steps", ()) if step.get("newState")}
-    resources = [_resource(states.get(urn, state)) for urn, state in events.resources.items()]
+    resources = [
+        _resource(states.get(urn, state)) for urn, state in events.resources.items() if not urn.endswith(_BUILT_IN)
+    ]
     return Deployment(
         project=project,
         stack=stack,
@@ -94,7 +99,7 @@ def _resource(state: Mapping[str, Any]) -> Resource:
         type=str(state["type"]),
         name=urn.split("::", 3)[3],
         parent=str(state.get("parent", "")),
-        provider=str(state.get("provider", "")).rpartition("::")[0],
+        provider="" if _BUILT_IN in str(state.get("provider", "")) else str(state.get("provider", "")).rpartition("::")[0],
         protect=bool(state.get("protect")),
         custom=bool(state.get("custom")),
         external=bool(state.get("external")),

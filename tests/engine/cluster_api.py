@@ -30,6 +30,7 @@ class ClusterApi:
         self.ready = True
         self.voters_lost: set[str] = set()
         self.pods: dict[str, list[str]] = {}
+        self.held: set[str] = set()
         self.cordoned: dict[str, bool] = {}
         self.asked: list[str] = []
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler(), bind_and_activate=False)
@@ -87,6 +88,8 @@ class ClusterApi:
         if method == "PATCH" and parts[:3] == ["api", "v1", "nodes"]:
             self.cordoned[parts[3]] = bool(body["spec"]["unschedulable"])  # type: ignore[index]
             return 200, {"kind": "Node", "apiVersion": "v1", "metadata": {"name": parts[3]}}
+        if method == "POST" and parts[-1] == "eviction" and parts[-2] in self.held:
+            return 429, {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 429}
         if method == "POST" and parts[-1] == "eviction":
             for pods in self.pods.values():
                 if parts[-2] in pods:

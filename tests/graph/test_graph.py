@@ -112,7 +112,7 @@ def problems(deployment: Deployment) -> Iterator[str]:
 
 def server_problems(resource: Resource) -> Iterator[str]:
     """Broken invariants of a cloud server."""
-    if resource.inputs["userData"] != "[secret]":
+    if resource.inputs["userData"] not in ("[secret]", "[unknown]"):
         yield f"{resource.name}: user_data is not secret"
     if set(resource.ignore_changes) != {"userData", "image", "location", "sshKeys", "labels.config"}:
         yield f"{resource.name}: a change would replace the running machine"
