@@ -78,7 +78,7 @@ def check_access(settings: Settings) -> Problems:
             )
         elif not _SSH_KEY.fullmatch(key):
             yield Problem(
-                f"ssh_keys.{name}", key, "is no SSH public key", "write a line such as: ssh-ed25519 AAAA... name"
+                f"ssh_keys.{name}", None, "is no SSH public key", "write a line such as: ssh-ed25519 AAAA... name"
             )
         else:
             body = key.split()[1]
@@ -91,7 +91,7 @@ def check_access(settings: Settings) -> Problems:
 def check_regional(stack: str, block: RegionalStack, settings: Settings, siblings: list[Sibling]) -> Problems:
     """A region's stack."""
     key = "hetzner-platform:stack"
-    if block.region not in settings.regions:
+    if not settings.names(block.region):
         yield _unknown(f"{key}.region", block.region, settings.regions, "region of config/regions.yaml")
     yield from _admin_cidrs(f"{key}.admin_cidrs", block.admin_cidrs)
     for sibling in siblings:
@@ -110,7 +110,7 @@ def check_regional(stack: str, block: RegionalStack, settings: Settings, sibling
 def check_shared(block: SharedStack, settings: Settings) -> Problems:
     """The stack ``shared``."""
     key = "hetzner-platform:stack"
-    if block.active_region not in settings.regions:
+    if not settings.names(block.active_region):
         yield _unknown(f"{key}.active_region", block.active_region, settings.regions, "region of config/regions.yaml")
     storage = block.object_storage
     if storage.location not in settings.prices.locations:
@@ -129,7 +129,7 @@ def check_shared(block: SharedStack, settings: Settings) -> Problems:
         yield Problem(f"{key}.secret_generations.{name}", problem.value, problem.problem, problem.remedy)
     yield from _edge(f"{key}.cloudflare", block, settings)
     for site in storage.site_access_key_ids:
-        if site not in settings.regions:
+        if not settings.names(site):
             yield _unknown(f"{key}.object_storage.site_access_key_ids", site, settings.regions, "region")
 
 
@@ -397,9 +397,15 @@ def _user_data(name: str, region: Region, versions: Versions) -> Problems:
         if isinstance(each, RobotPool):
             continue
         settings = pool(pool_name, each.labels, each.taints)
-        attempts[f"{name}.pools.{pool_name}"] = lambda settings=settings: user_data.autoscaled(
-            settings, user_data.PLACEHOLDERS
-        )
+        key = f"{name}.pools.{pool_name}"
+        if isinstance(each, AutoscaledPool):
+            attempts[key] = lambda settings=settings: user_data.autoscaled(settings, user_data.PLACEHOLDERS)
+            continue
+        # The longest name and address; in the pool's highest generation.
+        for machine in sorted(machines(pool_name, each), key=lambda one: (one.generation, one.number))[-1:]:
+            attempts[key] = lambda settings=settings, machine=machine: user_data.agent(
+                settings, machine, user_data.PLACEHOLDERS
+            )
     for key, attempt in attempts.items():
         try:
             attempt()
@@ -423,9 +429,10 @@ def _indices(regions: Mapping[str, Region]) -> Problems:
         plan = AddressPlan(region.index)
         ranges |= {f"{name} machines": plan.region, f"{name} pods": plan.pods, f"{name} services": plan.services}
     for first, second in overlapping(ranges):
-        if first.split()[1] != second.split()[1] or regions[first.split()[0]].index != regions[second.split()[0]].index:
+        (one, _, kind), (other, _, other_kind) = first.rpartition(" "), second.rpartition(" ")
+        if kind != other_kind or regions[one].index != regions[other].index:
             problem = f"the addresses of {first} and {second} overlap"
-            yield Problem(f"{second.split()[0]}.index", None, problem, "use other indices")
+            yield Problem(f"{other}.index", None, problem, "use other indices")
 
 
 def _attachments(regions: Mapping[str, Region]) -> Problems:
@@ -466,6 +473,7 @@ def _projectwide(regions: Mapping[str, Region]) -> Problems:
 
 def _admin_cidrs(key: str, cidrs: list[str]) -> Problems:
     example = "write your own, such as 203.0.113.0/24"
+    networks: list[ipaddress.IPv4Network | ipaddress.IPv6Network] = []
     for position, cidr in enumerate(cidrs):
         try:
             network = ipaddress.ip_network(cidr)
@@ -475,6 +483,11 @@ def _admin_cidrs(key: str, cidrs: list[str]) -> Problems:
         if network.prefixlen == 0:
             problem = "opens SSH and the Kubernetes API to everybody"
             yield Problem(f"{key}[{position}]", cidr, problem, example)
+        networks.append(network)
+    for version in (4, 6):
+        merged = ipaddress.collapse_addresses(each for each in networks if each.version == version)
+        if any(each.prefixlen == 0 for each in merged):
+            yield Problem(key, None, f"taken together they are every IPv{version} address", example)
     if len(cidrs) > MAX_CIDRS:
         problem = f"{len(cidrs)} networks; a firewall rule takes {MAX_CIDRS}"
         yield Problem(key, None, problem, "merge neighbouring networks")

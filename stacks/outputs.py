@@ -1,6 +1,6 @@
 """What a regional stack reads of the stack ``shared``, each with an error that says what to run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, cast
 
 import pulumi

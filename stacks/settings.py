@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,12 @@ class Settings:
     access: Access
     versions: Versions
     prices: Prices
+    unreadable: frozenset[str] = frozenset()
+    """Names of regions whose block is wrong: their problems are told already, and nothing else is to be said of them."""
+
+    def names(self, region: str) -> bool:
+        """Whether config/regions.yaml has a block of this name, right or wrong."""
+        return region in self.regions or region in self.unreadable
 
 
 @dataclass(frozen=True)
@@ -84,6 +91,9 @@ class Reader:
                 file, Problem("(file)", None, f"cannot be read: {error.strerror}", "restore it from the repository")
             )
             return None
+        except UnicodeDecodeError:
+            self.add(file, Problem("(file)", None, "is not UTF-8 text", "save it as UTF-8"))
+            return None
         return self.parse(file, text)
 
     def parse(self, file: str, text: str) -> object | None:
@@ -96,6 +106,10 @@ class Reader:
             where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "somewhere"
             reason = getattr(error, "problem", None) or str(error)
             self.add(file, Problem(f"({where})", None, f"is not valid YAML: {reason}", "mend the YAML there"))
+            return None
+        except ValueError as error:
+            # A date such as 2026-13-01, for one.
+            self.add(file, Problem("(file)", None, f"holds a value that is none: {error}", "mend that value"))
             return None
         finally:
             loader.dispose()
@@ -119,26 +133,29 @@ class Reader:
 
     def settings(self) -> Settings | None:
         """The files that all stacks share; None with problems remembered."""
-        regions = self._regions()
+        regions, unreadable = self._regions()
         access = self.model(ACCESS_FILE, Access, self.document(ACCESS_FILE))
         versions = self.model(VERSIONS_FILE, Versions, self.document(VERSIONS_FILE))
         prices = self.model(PRICES_FILE, Prices, self.document(PRICES_FILE))
         if access is None or versions is None or prices is None:
             return None
-        return Settings(regions, access, versions, prices)
+        return Settings(regions, access, versions, prices, unreadable)
 
-    def _regions(self) -> dict[str, Region]:
+    def _regions(self) -> tuple[dict[str, Region], frozenset[str]]:
         document = self.document(REGIONS_FILE)
         if not isinstance(document, dict) or not document:
             if document is not None:
                 self.add(REGIONS_FILE, Problem("(file)", None, "holds no regions", "write them by name: fsn1: {...}"))
-            return {}
+            return {}, frozenset()
+        unreadable: set[str] = set()
         regions: dict[str, Region] = {}
         for name, data in cast("dict[object, object]", document).items():
             region = self.model(REGIONS_FILE, Region, data, str(name))
-            if region is not None:
+            if region is None:
+                unreadable.add(str(name))
+            else:
                 regions[str(name)] = region
-        return regions
+        return regions, frozenset(unreadable)
 
     def siblings(self) -> list[Sibling]:
         """What the project's stack files say of themselves: two stacks must not claim one region."""
@@ -198,27 +215,58 @@ class _UniqueKeyLoader(yaml.SafeLoader):
 
 _KINDS = ("cloud", "robot", "autoscaled")
 
+_SENSITIVE = re.compile(r"secret|password|token|key", re.IGNORECASE)
+"""Keys whose value may be a secret that landed in the wrong place: it is never shown."""
+
+_MUST_BE = {
+    "int_type": ("must be a whole number", "write it without quotes and fraction, such as 1"),
+    "float_type": ("must be a number", "write it without quotes, such as 8.49"),
+    "bool_type": ("must be true or false", "write true or false, without quotes"),
+    "string_type": ("must be text", "write a text in quotes"),
+    "list_type": ("must be a list", "write it as [first, second]"),
+    "dict_type": ("must hold keys and values", "write it as {key: value}"),
+    "model_type": ("must hold keys and values", "write it as {key: value}; see docs/configuration.md"),
+    "too_short": ("is empty", "write at least one entry"),
+}
+"""What pydantic finds, in words for people who write YAML."""
+
 
 def _explain(model: type[BaseModel], detail: ErrorDetails, data: object, at: str) -> Problem:
     """One of pydantic's findings in our words: the key as people write it, what is allowed, the closest known name."""
     location = _without_tags(detail["loc"], data)
     key = _join(at, location)
     value = None if detail["type"] == "missing" else _lookup(data, location)
-    shown = None if isinstance(value, dict | list) else value
-    known = _known_keys(model, location[:-1], data)
+    if detail["type"] in ("union_tag_not_found", "union_tag_invalid"):
+        kind = cast("dict[str, object]", value).get("kind") if isinstance(value, dict) else None
+        return Problem(f"{key}.kind", kind, f"must be one of {', '.join(_KINDS)}", "write for example kind: cloud")
+    hidden = _SENSITIVE.search(str(location[-1])) if location else None
+    shown = None if hidden or isinstance(value, dict | list) or "PRIVATE KEY" in str(value) else value
+    if detail["loc"] and detail["loc"][-1] == "[key]":
+        problem, remedy = _wording(detail, None, [], "")
+        return Problem(key, None, f"the key {location[-1]!r} {problem}", remedy)
+    return Problem(
+        key,
+        shown,
+        *_wording(detail, shown, _known_keys(model, location[:-1], data), str(location[-1]) if location else ""),
+    )
+
+
+def _wording(detail: ErrorDetails, value: object, known: Sequence[str], name: str) -> tuple[str, str]:
+    """What is wrong, and what to write instead."""
     match detail["type"]:
         case "extra_forbidden":
-            close = difflib.get_close_matches(str(location[-1]), known, n=1)
+            close = difflib.get_close_matches(name, known, n=1)
             guess = f"did you mean {close[0]!r}? " if close else ""
-            return Problem(key, shown, "is an unknown key", f"{guess}known here: {', '.join(known)}")
+            return "is an unknown key", f"{guess}known here: {', '.join(known)}"
         case "missing":
-            return Problem(key, None, "is missing", "add it; see docs/configuration.md")
-        case "string_type" if isinstance(value, int):
-            return Problem(key, shown, "must be text", f'put it in quotes: "{value}"')
-        case "union_tag_not_found" | "union_tag_invalid":
-            return Problem(f"{key}.kind", None, f"must be one of {', '.join(_KINDS)}", "write for example kind: cloud")
-        case _:
-            return Problem(key, shown, detail["msg"][0].lower() + detail["msg"][1:], "see docs/configuration.md")
+            return "is missing", "add it; see docs/configuration.md"
+        case "string_type" if isinstance(value, int | float):
+            return "must be text", f'put it in quotes: "{value}"'
+        case "literal_error":
+            return "is not allowed here", f"write {detail.get('ctx', {}).get('expected', '')}"
+        case kind:
+            message = detail["msg"][0].lower() + detail["msg"][1:]
+            return _MUST_BE.get(kind, (message, "see docs/configuration.md"))
 
 
 def _without_tags(location: tuple[int | str, ...], data: object) -> tuple[int | str, ...]:
