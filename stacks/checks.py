@@ -5,6 +5,7 @@ import ipaddress
 import re
 from collections.abc import Callable, Iterator, Mapping
 from ipaddress import IPv4Network
+from typing import Any
 
 from components.cluster import cloud_init, user_data
 from components.cluster.machines import SERVERS, Machine
@@ -473,7 +474,7 @@ def _projectwide(regions: Mapping[str, Region]) -> Problems:
 
 def _admin_cidrs(key: str, cidrs: list[str]) -> Problems:
     example = "write your own, such as 203.0.113.0/24"
-    networks: list[ipaddress.IPv4Network | ipaddress.IPv6Network] = []
+    networks: dict[int, list[Any]] = {4: [], 6: []}
     for position, cidr in enumerate(cidrs):
         try:
             network = ipaddress.ip_network(cidr)
@@ -483,11 +484,11 @@ def _admin_cidrs(key: str, cidrs: list[str]) -> Problems:
         if network.prefixlen == 0:
             problem = "opens SSH and the Kubernetes API to everybody"
             yield Problem(f"{key}[{position}]", cidr, problem, example)
-        networks.append(network)
-    for version in (4, 6):
-        merged = ipaddress.collapse_addresses(each for each in networks if each.version == version)
-        if any(each.prefixlen == 0 for each in merged):
-            yield Problem(key, None, f"taken together they are every IPv{version} address", example)
+            continue
+        networks[network.version].append(network)
+    for version, each in networks.items():
+        if any(merged.prefixlen == 0 for merged in ipaddress.collapse_addresses(each)):
+            yield Problem(key, None, f"taken together these are every IPv{version} address", example)
     if len(cidrs) > MAX_CIDRS:
         problem = f"{len(cidrs)} networks; a firewall rule takes {MAX_CIDRS}"
         yield Problem(key, None, problem, "merge neighbouring networks")

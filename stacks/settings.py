@@ -265,8 +265,9 @@ def _wording(detail: ErrorDetails, value: object, known: Sequence[str], name: st
         case "literal_error":
             return "is not allowed here", f"write {detail.get('ctx', {}).get('expected', '')}"
         case kind:
-            message = detail["msg"][0].lower() + detail["msg"][1:]
-            return _MUST_BE.get(kind, (message, "see docs/configuration.md"))
+            message = f"{detail['msg'][0].lower()}{detail['msg'][1:]}".replace("input should", "must")
+            remedy = "write a number in that range" if kind.endswith("than_equal") else "see docs/configuration.md"
+            return _MUST_BE.get(kind, (message.replace("string should", "must"), remedy))
 
 
 def _without_tags(location: tuple[int | str, ...], data: object) -> tuple[int | str, ...]:

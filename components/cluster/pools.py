@@ -1,7 +1,7 @@
 """Agent pools: cloud servers of ours, dedicated machines that join over a vSwitch, and what the autoscaler makes."""
 
 from ipaddress import IPv4Network
-from typing import NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import pulumi
 import pulumi_hcloud as hcloud
@@ -191,7 +191,7 @@ class AutoscaledPool(Component):
 
     node_group: pulumi.Output[str]
     """The autoscaler's ``--nodes`` value: ``min:max:type:location:name``."""
-    node_config: pulumi.Output[dict[str, object]]
+    node_config: pulumi.Output[dict[str, Any]]
     """The group's entry in the autoscaler's ``nodeConfigs``: cloudInit, labels, taints, subnetIPRange. Secret."""
 
     def __init__(self, name: str, args: AutoscaledPoolArgs, opts: pulumi.ResourceOptions | None = None) -> None:

@@ -1,7 +1,7 @@
 """A region's stable public addresses: they outlive the machines and load balancers that use them."""
 
 from ipaddress import IPv6Network
-from typing import NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import pulumi
 import pulumi_hcloud as hcloud
@@ -32,7 +32,7 @@ class ReservedAddresses(Component):
     """Public IPv4 address of the ingress load balancer."""
     ingress_ipv6: pulumi.Output[str]
     """Public IPv6 address of the ingress load balancer: the first of its /64."""
-    servers: pulumi.Output[dict[str, dict[str, object]]]
+    servers: pulumi.Output[dict[str, Any]]
     """By machine number: ``id`` and ``address``."""
 
     def __init__(self, name: str, args: ReservedAddressesArgs, opts: pulumi.ResourceOptions | None = None) -> None:

@@ -1,0 +1,32 @@
+"""Serves the components to programs in any Pulumi language: ``pulumi package add <this folder>``."""
+
+import sys
+from pathlib import Path
+
+from pulumi.provider.experimental import component_provider_host
+
+# Run as a plugin this file is no part of a package, while the components import each other relatively.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from components.access import SshKeys  # noqa: E402
+from components.cluster import AgentPool, AutoscaledPool, ClusterPki, EtcdSnapshots, K3sCluster, RobotPool  # noqa: E402
+from components.load_balancer import ApiLoadBalancer, IngressLoadBalancer  # noqa: E402
+from components.network import Network, RegionNetwork, ReservedAddresses  # noqa: E402
+
+COMPONENTS = [
+    AgentPool,
+    ApiLoadBalancer,
+    AutoscaledPool,
+    ClusterPki,
+    EtcdSnapshots,
+    IngressLoadBalancer,
+    K3sCluster,
+    Network,
+    RegionNetwork,
+    ReservedAddresses,
+    RobotPool,
+    SshKeys,
+]
+
+if __name__ == "__main__":
+    component_provider_host(COMPONENTS, "hetzner-platform", version="0.1.0")
