@@ -3,7 +3,7 @@
 import difflib
 import ipaddress
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from ipaddress import IPv4Network
 from typing import Any
 
@@ -501,8 +501,8 @@ def _name(key: str, name: str, why: str) -> Problems:
         yield Problem(key, name, f"{error}; {why}", "rename it")
 
 
-def _unknown(key: str, value: object, known: object, what: str) -> Problem:
-    names = [str(name) for name in known] if isinstance(known, list | dict | Mapping) else []
+def _unknown(key: str, value: object, known: Iterable[str], what: str) -> Problem:
+    names = list(known)
     close = difflib.get_close_matches(str(value), names, n=1)
     guess = f"did you mean {close[0]!r}? " if close else ""
     return Problem(key, value, f"is no {what}", f"{guess}known: {', '.join(names)}")

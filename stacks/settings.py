@@ -43,8 +43,8 @@ class Settings:
     """Names of regions whose block is wrong: their problems are told already, and nothing else is to be said of them."""
 
     def names(self, region: str) -> bool:
-        """Whether config/regions.yaml has a block of this name, right or wrong."""
-        return region in self.regions or region in self.unreadable
+        """Whether config/regions.yaml has a block of this name, right or wrong; nobody knows of a file without any."""
+        return not self.regions or region in self.regions or region in self.unreadable
 
 
 @dataclass(frozen=True)
@@ -134,17 +134,24 @@ class Reader:
     def settings(self) -> Settings | None:
         """The files that all stacks share; None with problems remembered."""
         regions, unreadable = self._regions()
-        access = self.model(ACCESS_FILE, Access, self.document(ACCESS_FILE))
-        versions = self.model(VERSIONS_FILE, Versions, self.document(VERSIONS_FILE))
-        prices = self.model(PRICES_FILE, Prices, self.document(PRICES_FILE))
+        access = self._file(ACCESS_FILE, Access)
+        versions = self._file(VERSIONS_FILE, Versions)
+        prices = self._file(PRICES_FILE, Prices)
         if access is None or versions is None or prices is None:
             return None
         return Settings(regions, access, versions, prices, unreadable)
 
+    def _file(self, file: str, model: type[M]) -> M | None:
+        before = len(self.problems)
+        document = self.document(file)
+        # What cannot be read has no content to complain of.
+        return None if document is None and len(self.problems) > before else self.model(file, model, document)
+
     def _regions(self) -> tuple[dict[str, Region], frozenset[str]]:
+        before = len(self.problems)
         document = self.document(REGIONS_FILE)
         if not isinstance(document, dict) or not document:
-            if document is not None:
+            if len(self.problems) == before:
                 self.add(REGIONS_FILE, Problem("(file)", None, "holds no regions", "write them by name: fsn1: {...}"))
             return {}, frozenset()
         unreadable: set[str] = set()
