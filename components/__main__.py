@@ -8,10 +8,10 @@ from pulumi.provider.experimental import component_provider_host
 # Run as a plugin this file is no part of a package, while the components import each other relatively.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from components.access import SshKeys  # noqa: E402
-from components.cluster import AgentPool, AutoscaledPool, ClusterPki, EtcdSnapshots, K3sCluster, RobotPool  # noqa: E402
-from components.load_balancer import ApiLoadBalancer, IngressLoadBalancer  # noqa: E402
-from components.network import Network, RegionNetwork, ReservedAddresses  # noqa: E402
+from components.access import SshKeys
+from components.cluster import AgentPool, AutoscaledPool, ClusterPki, EtcdSnapshots, K3sCluster, RobotPool
+from components.load_balancer import ApiLoadBalancer, IngressLoadBalancer
+from components.network import Network, RegionNetwork, ReservedAddresses
 
 COMPONENTS = [
     AgentPool,

@@ -63,7 +63,14 @@ def _is_model(value: object) -> bool:
 
 def _section(model: type[BaseModel]) -> str:
     docs = _field_docs(model)
-    lines = [f"## {model.__name__}", "", inspect.cleandoc(model.__doc__ or ""), "", "| key | type | default | |", "|---|---|---|---|"]
+    lines = [
+        f"## {model.__name__}",
+        "",
+        inspect.cleandoc(model.__doc__ or ""),
+        "",
+        "| key | type | default | |",
+        "|---|---|---|---|",
+    ]
     for name, field in model.model_fields.items():
         default = "required" if field.default is PydanticUndefined else _default(field.default)
         lines.append(f"| `{name}` | {_type(field.annotation)} | {default} | {docs.get(name, '')} |")
@@ -83,7 +90,11 @@ def _field_docs(model: type[BaseModel]) -> dict[str, str]:
         body = ast.parse(inspect.getsource(base)).body[0]
         assert isinstance(body, ast.ClassDef)
         for first, second in zip(body.body, body.body[1:], strict=False):
-            if isinstance(first, ast.AnnAssign) and isinstance(second, ast.Expr) and isinstance(second.value, ast.Constant):
+            if (
+                isinstance(first, ast.AnnAssign)
+                and isinstance(second, ast.Expr)
+                and isinstance(second.value, ast.Constant)
+            ):
                 assert isinstance(first.target, ast.Name)
                 docs[first.target.id] = inspect.cleandoc(str(second.value.value)).replace("``", "`").replace("\n", " ")
     return docs

@@ -1,6 +1,6 @@
 """One cloud server of a cluster: the options that keep a running machine from being replaced by accident."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi

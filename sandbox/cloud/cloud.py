@@ -30,7 +30,12 @@ class Cloud(Protocol):
     """Objects by kind. Several processes may use one cloud at a time."""
 
     def create(
-        self, kind: str, attributes: Mapping[str, Any], labels: Mapping[str, str] | None = None, *, id: str | None = None
+        self,
+        kind: str,
+        attributes: Mapping[str, Any],
+        labels: Mapping[str, str] | None = None,
+        *,
+        id: str | None = None,
     ) -> CloudObject:
         """Make an object.
 

@@ -28,7 +28,12 @@ class FileCloud:
             raise CloudError(f"cannot use {directory} as a cloud: {error.strerror}") from error
 
     def create(
-        self, kind: str, attributes: Mapping[str, Any], labels: Mapping[str, str] | None = None, *, id: str | None = None
+        self,
+        kind: str,
+        attributes: Mapping[str, Any],
+        labels: Mapping[str, str] | None = None,
+        *,
+        id: str | None = None,
     ) -> CloudObject:
         chosen = id if id is not None else str(_FIRST_ID - 1 + self.next_number("id"))
         made = CloudObject(kind, chosen, dict(attributes), dict(labels or {}))

@@ -73,7 +73,9 @@ _BUILT_IN = "::pulumi:providers:pulumi::default"
 _LAUNCHED = re.compile(r"using pulumi-(resource|language)-\S+ from \$PATH at ")
 
 
-def read_digest(project: str, stack: str, digest: Mapping[str, Any], events: EventReader, *, preview: bool) -> Deployment:
+def read_digest(
+    project: str, stack: str, digest: Mapping[str, Any], events: EventReader, *, preview: bool
+) -> Deployment:
     """A run as a `Deployment`; the digest of a preview knows more of a resource than the events do."""
     states = {step["urn"]: step["newState"] for step in digest.get("steps", ()) if step.get("newState")}
     resources = [
@@ -99,7 +101,9 @@ def _resource(state: Mapping[str, Any]) -> Resource:
         type=str(state["type"]),
         name=urn.split("::", 3)[3],
         parent=str(state.get("parent", "")),
-        provider="" if _BUILT_IN in str(state.get("provider", "")) else str(state.get("provider", "")).rpartition("::")[0],
+        provider=""
+        if _BUILT_IN in str(state.get("provider", ""))
+        else str(state.get("provider", "")).rpartition("::")[0],
         protect=bool(state.get("protect")),
         custom=bool(state.get("custom")),
         external=bool(state.get("external")),

@@ -164,7 +164,11 @@ class Engine:
         Raises:
             EngineError: the program or the engine found something wrong.
         """
-        return self._run(["preview", "--json", "--show-reads", "--show-sames", "--skip-plugin-pre-install", *options], stack, progress)
+        return self._run(
+            ["preview", "--json", "--show-reads", "--show-sames", "--skip-plugin-pre-install", *options],
+            stack,
+            progress,
+        )
 
     def up(
         self, stack: str, *, options: Sequence[str] = (), progress: Callable[[str, str], None] = _silent
@@ -262,4 +266,6 @@ def _explanation(diagnostics: Sequence[Diagnostic], errors: str) -> str:
     """The engine's own errors; what it wrote to standard error when it has none."""
     said = [entry for entry in diagnostics if entry.severity == "error"]
     lines = [str(replace(entry, message=entry.message.removeprefix("error: "))) for entry in said]
-    return "\n".join(dict.fromkeys(lines)) or errors.strip().removeprefix("error: ") or "the engine failed without a word"
+    return (
+        "\n".join(dict.fromkeys(lines)) or errors.strip().removeprefix("error: ") or "the engine failed without a word"
+    )

@@ -94,20 +94,20 @@ class Monitor:
 
     # -- the interface that the SDK calls
 
-    def GetDeploymentInfo(self, request: empty_pb2.Empty) -> resource_pb2.DeploymentInfo:  # noqa: N802
+    def GetDeploymentInfo(self, request: empty_pb2.Empty) -> resource_pb2.DeploymentInfo:
         del request
         return resource_pb2.DeploymentInfo(supportedFeatures=_FEATURES)
 
-    def SignalAndWaitForShutdown(self, request: empty_pb2.Empty) -> empty_pb2.Empty:  # noqa: N802
+    def SignalAndWaitForShutdown(self, request: empty_pb2.Empty) -> empty_pb2.Empty:
         return request
 
-    def RegisterResourceOutputs(self, request: resource_pb2.RegisterResourceOutputsRequest) -> empty_pb2.Empty:  # noqa: N802
+    def RegisterResourceOutputs(self, request: resource_pb2.RegisterResourceOutputsRequest) -> empty_pb2.Empty:
         resource = self.record.resources.get(request.urn)
         if resource is not None and resource.type == STACK_TYPE:
             self.record.exports = decode(request.outputs)
         return empty_pb2.Empty()
 
-    def RegisterResource(  # noqa: N802
+    def RegisterResource(
         self, request: resource_pb2.RegisterResourceRequest
     ) -> resource_pb2.RegisterResourceResponse:
         urn = self._urn(request.parent, request.type, request.name)
@@ -130,7 +130,7 @@ class Monitor:
             return self._go_on(urn, inputs)
         return self._register_custom(urn, request, inputs, provider, protect=protect, retain=retain)
 
-    def ReadResource(self, request: resource_pb2.ReadResourceRequest) -> resource_pb2.ReadResourceResponse:  # noqa: N802
+    def ReadResource(self, request: resource_pb2.ReadResourceRequest) -> resource_pb2.ReadResourceResponse:
         urn = self._urn(request.parent, request.type, request.name)
         given = decode(request.properties)
         self._setting.progress("read", urn)
@@ -158,7 +158,7 @@ class Monitor:
             )
         return resource_pb2.ReadResourceResponse(urn=urn, properties=encode(outputs))
 
-    def Invoke(self, request: resource_pb2.ResourceInvokeRequest) -> resource_pb2.ResourceInvokeResponse:  # noqa: N802
+    def Invoke(self, request: resource_pb2.ResourceInvokeRequest) -> resource_pb2.ResourceInvokeResponse:
         arguments = decode(request.args)
         try:
             provider = self._provider(request.provider, request.tok, "")
@@ -372,5 +372,6 @@ def _with_secrets(outputs: Properties, names: Iterable[str]) -> Properties:
     """``additional_secret_outputs``, which the SDKs also use for what their providers call sensitive."""
     secret = set(names)
     return {
-        key: Secret(value) if key in secret and not isinstance(value, Secret) else value for key, value in outputs.items()
+        key: Secret(value) if key in secret and not isinstance(value, Secret) else value
+        for key, value in outputs.items()
     }

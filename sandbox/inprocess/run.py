@@ -150,7 +150,7 @@ class _Engine:
     def __init__(self, record: Record) -> None:
         self._record = record
 
-    def Log(self, request: engine_pb2.LogRequest) -> None:  # noqa: N802
+    def Log(self, request: engine_pb2.LogRequest) -> None:
         severity = _SEVERITIES[request.severity]
         if severity != "debug" and not request.ephemeral:
             self._record.diagnostics.append(Diagnostic(severity, request.message, request.urn))
@@ -172,7 +172,9 @@ def _claim(cloud: Cloud | None, project: str, stack: str) -> None:
     cloud.create(_DEPLOYED, {}, id=f"{project}-{stack}")
 
 
-def down(deployment: Deployment, *, cloud: Cloud | None = None, now: Callable[[], datetime.datetime] = _utc_now) -> None:
+def down(
+    deployment: Deployment, *, cloud: Cloud | None = None, now: Callable[[], datetime.datetime] = _utc_now
+) -> None:
     """Delete what ``run`` made, in reverse order.
 
     Raises:
@@ -181,7 +183,8 @@ def down(deployment: Deployment, *, cloud: Cloud | None = None, now: Callable[[]
     kept = [state for state in deployment.states if state.protect]
     if kept:
         raise DeploymentFailed(
-            [Diagnostic("error", "is protected: take its protection away first", state.urn) for state in kept], deployment
+            [Diagnostic("error", "is protected: take its protection away first", state.urn) for state in kept],
+            deployment,
         )
     packages = _packages(deployment, Surroundings(cloud, None, now))
     for state in reversed(deployment.states):

@@ -47,9 +47,7 @@ def check_inputs(schema: Schema, inputs: Mapping[str, Value]) -> list[Failure]:
     return list(_check_shape(schema.inputs, inputs, "", schema.shapes))
 
 
-def _check_shape(
-    shape: Shape, given: Mapping[str, Value], path: str, shapes: Mapping[str, Shape]
-) -> Iterator[Failure]:
+def _check_shape(shape: Shape, given: Mapping[str, Value], path: str, shapes: Mapping[str, Shape]) -> Iterator[Failure]:
     for name in given:
         if name not in shape:
             yield Failure(_join(path, name), _unknown_property(name, shape))
@@ -65,7 +63,9 @@ def _unknown_property(name: str, shape: Shape) -> str:
     close = difflib.get_close_matches(name.replace("_", "").lower(), by_folded, n=1)
     known = sorted(shape)
     listed = ", ".join(known[:_SHOWN]) + (f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else "")
-    return "unknown property" + (f", did you mean {by_folded[close[0]]!r}?" if close else f"; known: {listed or 'none'}")
+    return "unknown property" + (
+        f", did you mean {by_folded[close[0]]!r}?" if close else f"; known: {listed or 'none'}"
+    )
 
 
 def _check_value(wanted: Type, given: Value, path: str, shapes: Mapping[str, Shape]) -> Iterator[Failure]:  # noqa: PLR0912

@@ -70,7 +70,7 @@ def _arguments_class(resource: type) -> type:
 
 
 def _function_schema(package: str, token: str) -> Schema:
-    name = token.split(":")[-1]
+    name = token.rsplit(":", maxsplit=1)[-1]
     snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
     function = getattr(importlib.import_module(f"pulumi_{package}"), snake, None)
     if function is None:
@@ -140,7 +140,9 @@ def _type(hint: Any, shapes: dict[str, Shape]) -> Type:  # noqa: PLR0911 - one l
 def _is_wrapper(hint: Any) -> bool:
     """Whether it says only that a value may come later, or may be left out."""
     return (
-        hint is type(None) or hint is pulumi.Output or typing.get_origin(hint) in (collections.abc.Awaitable, pulumi.Output)
+        hint is type(None)
+        or hint is pulumi.Output
+        or typing.get_origin(hint) in (collections.abc.Awaitable, pulumi.Output)
     )
 
 

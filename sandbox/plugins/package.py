@@ -142,7 +142,9 @@ class Package:
             if key in ("version", "pluginDownloadURL") or key.startswith("__"):
                 continue
             wanted = shape[key].type.kind if key in shape else "string"
-            parsed[key] = _parse(value) if isinstance(value, str) and wanted not in ("string", "any", "union") else value
+            parsed[key] = (
+                _parse(value) if isinstance(value, str) and wanted not in ("string", "any", "union") else value
+            )
         return parsed
 
     def check_config(self, inputs: Properties) -> list[Failure]:

@@ -11,7 +11,7 @@ import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -92,7 +92,7 @@ def cache_directory(package: str) -> Path:
     return Path(home) / "hetzner-platform" / "schemas" / f"{package}-{sdk_version(package)}"
 
 
-@lru_cache(maxsize=None)
+@cache
 def schema_of(token: str) -> Schema:
     """The schema behind the token of a resource, a function or a provider.
 

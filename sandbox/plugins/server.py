@@ -40,7 +40,9 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
 
     def Handshake(self, request: Any, context: grpc.ServicerContext) -> Any:
         del request, context
-        return provider_pb2.ProviderHandshakeResponse(accept_secrets=False, accept_resources=False, accept_outputs=False)
+        return provider_pb2.ProviderHandshakeResponse(
+            accept_secrets=False, accept_resources=False, accept_outputs=False
+        )
 
     def GetPluginInfo(self, request: Any, context: grpc.ServicerContext) -> Any:
         del request, context
@@ -131,9 +133,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         return provider_pb2.UpdateResponse(properties=encode(outputs))
 
     def Delete(self, request: Any, context: grpc.ServicerContext) -> Any:
-        _answer(
-            context, lambda: self._package.delete(_target(request), request.id, plain(decode(request.properties)))
-        )
+        _answer(context, lambda: self._package.delete(_target(request), request.id, plain(decode(request.properties))))
         return empty_pb2.Empty()
 
     # -- functions

@@ -66,9 +66,7 @@ class ClusterApi:
             {
                 "metadata": {"name": name},
                 "status": {
-                    "conditions": [
-                        {"type": "EtcdIsVoter", "status": "False" if name in self.voters_lost else "True"}
-                    ]
+                    "conditions": [{"type": "EtcdIsVoter", "status": "False" if name in self.voters_lost else "True"}]
                 },
             }
             for name in names
@@ -121,7 +119,11 @@ class ClusterApi:
 
 
 def _pod(name: str, node: str) -> dict[str, object]:
-    return {"metadata": {"name": name, "namespace": "default"}, "spec": {"nodeName": node, "containers": []}, "status": {}}
+    return {
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": {"nodeName": node, "containers": []},
+        "status": {},
+    }
 
 
 def _serving_pair(ca_certificate: str, ca_key: str, name: str) -> str:

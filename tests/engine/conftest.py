@@ -62,7 +62,8 @@ class Project:
             self.apis[stack] = ClusterApi(self.cloud, region, self.engine.directory)
             address = self.apis[stack].address
             self.edit_stack(
-                stack, lambda block: block.update(api={"endpoint": "address", "connect_to": address, "ready_within": 90})
+                stack,
+                lambda block: block.update(api={"endpoint": "address", "connect_to": address, "ready_within": 90}),
             )
 
     def up(self, stack: str) -> Deployment:
@@ -122,4 +123,3 @@ def project(cli: Cli, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proj
     yield made
     for api in made.apis.values():
         api.stop()
-

@@ -24,7 +24,9 @@ def changes(deployment: Deployment) -> dict[str, int]:
 
 def servers(project: Project, region: str) -> dict[str, Mapping[str, Any]]:
     """The cloud's servers of a region by name."""
-    return {str(entry.attributes["name"]): entry.attributes for entry in project.cloud.list("servers", f"cluster={region}")}
+    return {
+        str(entry.attributes["name"]): entry.attributes for entry in project.cloud.list("servers", f"cluster={region}")
+    }
 
 
 def state_ids(project: Project, stack: str) -> dict[str, str]:
@@ -164,5 +166,14 @@ def test_unprotected_stacks_are_destroyed_to_nothing(project: Project, stack: st
 
 
 def test_the_cloud_is_empty_again(project: Project) -> None:
-    kinds = ("servers", "networks", "load_balancers", "primary_ips", "firewalls", "placement_groups", "certificates", "ssh_keys")
+    kinds = (
+        "servers",
+        "networks",
+        "load_balancers",
+        "primary_ips",
+        "firewalls",
+        "placement_groups",
+        "certificates",
+        "ssh_keys",
+    )
     assert {kind: project.cloud.list(kind) for kind in kinds} == {kind: [] for kind in kinds}

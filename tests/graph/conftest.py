@@ -66,9 +66,7 @@ class Runner:
         """Change config/regions.yaml."""
         return self.edit("config/regions.yaml", change)
 
-    def run(
-        self, stack: str, *, preview: bool = True, outputs: Mapping[str, Any] | None = None
-    ) -> Deployment:
+    def run(self, stack: str, *, preview: bool = True, outputs: Mapping[str, Any] | None = None) -> Deployment:
         """Preview a stack, or make it."""
         scratch = read(self.directory, stack)
         known = {} if stack == SHARED else {f"organization/{PROJECT}/{SHARED}": outputs or shared_outputs()}

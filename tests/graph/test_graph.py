@@ -129,7 +129,7 @@ def snake_case(name: str, inputs: Any, path: str = "") -> Iterator[str]:
     free = ("labels", "keepers", "config", "stringData", "outputs", "zone", "settings")
     if isinstance(inputs, dict):
         for key, value in inputs.items():
-            if path.split(".")[0] not in free and "_" in key and not path.startswith(("value", "rules")):
+            if path.split(".", maxsplit=1)[0] not in free and "_" in key and not path.startswith(("value", "rules")):
                 yield f"{name}: {path}.{key} was not translated"
             yield from snake_case(name, value, f"{path}.{key}".lstrip("."))
     elif isinstance(inputs, list):

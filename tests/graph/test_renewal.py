@@ -4,9 +4,8 @@ from typing import Any
 
 import pytest
 
-from stacks.problems import ConfigurationError
-
 from sandbox.deployment import Deployment, DeploymentFailed
+from stacks.problems import ConfigurationError
 
 from .conftest import Runner
 

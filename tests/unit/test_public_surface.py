@@ -34,7 +34,9 @@ def test_a_component_imports_without_configuration_network_or_environment(packag
 @pytest.mark.parametrize("package", PACKAGES)
 def test_what_a_package_names_public_is_there(package: str) -> None:
     module = importlib.import_module(f"components.{package}")
-    assert list(module.__all__) == sorted(module.__all__, key=lambda name: (not name.isupper(), not name[0].isupper(), name))
+    assert list(module.__all__) == sorted(
+        module.__all__, key=lambda name: (not name.isupper(), not name[0].isupper(), name)
+    )
     assert [name for name in module.__all__ if not hasattr(module, name)] == []
 
 
@@ -55,4 +57,6 @@ def test_the_package_for_other_languages_has_a_schema() -> None:
     host = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(host)
     result = Analyzer("hetzner-platform").analyze(components=host.COMPONENTS)
-    assert sorted(result["component_definitions"] if isinstance(result, dict) and "component_definitions" in result else result) == sorted(component.__name__ for component in host.COMPONENTS)
+    assert sorted(
+        result["component_definitions"] if isinstance(result, dict) and "component_definitions" in result else result
+    ) == sorted(component.__name__ for component in host.COMPONENTS)

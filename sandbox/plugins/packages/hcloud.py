@@ -236,7 +236,9 @@ class Hcloud(Package):
         outputs = schema_of(token)
         if name in _LISTS:
             found = self._find(_LISTS[name], arguments)
-            plural = next(key for key, entry in outputs.outputs.items() if entry.type.kind == "list" and key not in arguments)
+            plural = next(
+                key for key, entry in outputs.outputs.items() if entry.type.kind == "list" and key not in arguments
+            )
             item = outputs.shapes[outputs.outputs[plural].type.items[0].ref]
             return arguments | {plural: [_described(entry, item) for entry in found], "id": _digest(found)}
         if name in _SINGLES:
@@ -455,7 +457,9 @@ def _catalogue(path: Path) -> list[dict[str, Any]]:
                 {
                     "id": number,
                     "name": location,
-                    "available": entry["available"] if isinstance(entry["available"], bool) else location in entry["available"],
+                    "available": entry["available"]
+                    if isinstance(entry["available"], bool)
+                    else location in entry["available"],
                     "recommended": False,
                     "isDeprecated": bool(entry.get("deprecated", False)),
                     "deprecationAnnounced": "",

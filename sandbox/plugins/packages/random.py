@@ -52,7 +52,9 @@ def _password(inputs: Properties) -> tuple[str, Properties]:
 
 
 def _text(inputs: Properties) -> tuple[str, Properties]:
-    wanted = {name: inputs.get(name, inputs.get("number", True) if name == "numeric" else True) for name in _MINIMA.values()}
+    wanted = {
+        name: inputs.get(name, inputs.get("number", True) if name == "numeric" else True) for name in _MINIMA.values()
+    }
     alphabets = {
         "lower": string.ascii_lowercase,
         "upper": string.ascii_uppercase,

@@ -129,9 +129,7 @@ class Tls(Package):
         subject = _subject(inputs)
         builder = self._builder(inputs, subject=subject, issuer=subject, public=public, names=names)
         if inputs.get("setAuthorityKeyId"):
-            builder = builder.add_extension(
-                x509.AuthorityKeyIdentifier.from_issuer_public_key(public), critical=False
-            )
+            builder = builder.add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(public), critical=False)
         certificate = builder.sign(key, _hash_for(key))
         return self._signed(inputs, certificate) | {"keyAlgorithm": _algorithm(public)}
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 SCRIPT = Path(__file__).resolve().parents[3] / "components/cluster/files/boot.sh"
-K3S = "#!/bin/sh\necho \"$@\" >> \"$LOG/k3s\"\n"
+K3S = '#!/bin/sh\necho "$@" >> "$LOG/k3s"\n'
 SUM = hashlib.sha256(K3S.encode()).hexdigest()
 
 # Addresses in $READY answer 200, those in $ALIVE answer something else; k3s is downloaded from a file.
@@ -60,7 +60,12 @@ class Boot:
         env = self.root / "etc/platform/boot.env"
         env.write_text("".join(f"{key}='{value}'\n" for key, value in self.settings.items()))
         done = subprocess.run(
-            ["sh", str(SCRIPT)], env=self.environment | environment, capture_output=True, text=True, check=False, timeout=60
+            ["sh", str(SCRIPT)],
+            env=self.environment | environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
         )
         self.output = done.stdout + done.stderr
         return done.returncode

@@ -122,7 +122,7 @@ def test_shell_parts_pass_shellcheck(kind: str, tmp_path: Path) -> None:
 
 def test_shellcheck_notices_a_mistake(tmp_path: Path) -> None:
     script = tmp_path / "bad.sh"
-    script.write_text('#!/bin/sh\nrm -rf $1/*\n')
+    script.write_text("#!/bin/sh\nrm -rf $1/*\n")
     assert subprocess.run([SHELLCHECK, str(script)], capture_output=True, check=False).returncode != 0
 
 
@@ -191,7 +191,9 @@ def test_only_the_lowest_number_may_initialise_and_only_once() -> None:
     assert boot("server-initialising")["INITIALIZE"] == "yes"
     assert boot("server-joining")["INITIALIZE"] == "no"
     assert boot("server-renewed")["INITIALIZE"] == "no"
-    assert boot("server-restoring") | {"INITIALIZE": "no", "RESTORE_FROM": "etcd-snapshot-1"} == boot("server-restoring")
+    assert boot("server-restoring") | {"INITIALIZE": "no", "RESTORE_FROM": "etcd-snapshot-1"} == boot(
+        "server-restoring"
+    )
 
 
 def test_servers_join_in_the_order_of_their_numbers() -> None:
