@@ -246,7 +246,7 @@ def _explain(model: type[BaseModel], detail: ErrorDetails, data: object, at: str
     if detail["type"] in ("union_tag_not_found", "union_tag_invalid"):
         kind = cast("dict[str, object]", value).get("kind") if isinstance(value, dict) else None
         return Problem(f"{key}.kind", kind, f"must be one of {', '.join(_KINDS)}", "write for example kind: cloud")
-    hidden = _SENSITIVE.search(str(location[-1])) if location else None
+    hidden = any(_SENSITIVE.search(str(part)) for part in location)
     shown = None if hidden or isinstance(value, dict | list) or "PRIVATE KEY" in str(value) else value
     if detail["loc"] and detail["loc"][-1] == "[key]":
         problem, remedy = _wording(detail, None, [], "")

@@ -36,6 +36,7 @@ class Edited:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        directory.mkdir(exist_ok=True)
         shutil.copytree(ROOT / "config", directory / "config")
         for path in ROOT.glob("Pulumi.*.yaml"):
             shutil.copy(path, directory)
