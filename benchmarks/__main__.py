@@ -91,7 +91,7 @@ def _real_engine() -> None:
                 engine.stack_init(stack, scratch.write(engine.directory), scratch.secrets)
         engines["full"].up("shared")
         for stack in ("shared", "prod"):
-            seconds = {name: _median(lambda e=engine: _preview(e, stack)) for name, engine in engines.items()}
+            seconds = {name: _median(lambda e=engine, s=stack: _preview(e, s)) for name, engine in engines.items()}
             ratio = seconds["full"] / seconds["empty"]
             _report(f"real engine: preview of {stack} over the same program without resources", f"{ratio:.2f} x", "3 x")
             _report("  with; without", f"{seconds['full']:.1f}; {seconds['empty']:.1f} s", "-")

@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+import pulumi
 from pulumi.provider.experimental import component_provider_host
 
 # Run as a plugin this file is no part of a package, while the components import each other relatively.
@@ -13,7 +14,7 @@ from components.cluster import AgentPool, AutoscaledPool, ClusterPki, EtcdSnapsh
 from components.load_balancer import ApiLoadBalancer, IngressLoadBalancer
 from components.network import Network, RegionNetwork, ReservedAddresses
 
-COMPONENTS = [
+COMPONENTS: list[type[pulumi.ComponentResource]] = [
     AgentPool,
     ApiLoadBalancer,
     AutoscaledPool,

@@ -4,6 +4,9 @@ It serves ``pulumirpc.LanguageRuntime``: the engine starts it, and it starts the
 environment. Configuration travels through the environment, never through arguments, as the official host does it.
 """
 
+# The SDK's own internals, which it does not type.
+# pyright: reportUnknownArgumentType=false, reportUnknownLambdaType=false
+
 import argparse
 import json
 import os

@@ -4,8 +4,7 @@ import json
 import os
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -142,25 +141,20 @@ def preview(root: Path, wanted: str, cloud: Path | None, progress: Progress) -> 
     scratch, blocks = checked(root)
     with tempfile.TemporaryDirectory(prefix="hetzner-platform-") as directory:
         store = cloud or Path(directory) / "cloud"
-        with _runner(cli, root, Path(directory), store, scratch) as run:
-            deployments = {SHARED: run(SHARED, True, progress)}
-            run(SHARED, False, progress)
-            for stack in STACKS:
-                if stack != SHARED:
-                    deployments[stack] = run(stack, True, progress)
+        base = Path(directory)
+        run = _in_process(root, store, scratch) if cli is None else _real_engine(cli, root, base, store, scratch)
+        deployments = {SHARED: run(SHARED, True, progress)}
+        run(SHARED, False, progress)
+        for stack in STACKS:
+            if stack != SHARED:
+                deployments[stack] = run(stack, True, progress)
     _, settings = next(iter(blocks.values()))
     stacks = {stack: _stack_preview(deployments[stack], scratch[stack], blocks[stack][0], settings) for stack in STACKS}
     return Previews("pulumi" if cli else "inprocess", detail, stacks, settings.prices)
 
 
 Runner = Callable[[str, bool, Progress], Deployment]
-
-
-@contextmanager
-def _runner(
-    cli: Cli | None, root: Path, directory: Path, store: Path, scratch: Mapping[str, ScratchStack]
-) -> Iterator[Runner]:
-    yield _in_process(root, store, scratch) if cli is None else _real_engine(cli, root, directory, store, scratch)
+"""Stack, whether to preview only, progress."""
 
 
 def _in_process(root: Path, store: Path, scratch: Mapping[str, ScratchStack]) -> Runner:

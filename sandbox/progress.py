@@ -1,13 +1,13 @@
 """Progress while something works: one line that changes on a terminal, a line a stack elsewhere."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 from rich.console import Console
 
 
 @contextmanager
-def progress(console: Console) -> Iterator[Callable[[str, str, str], None]]:
+def progress(console: Console) -> Generator[Callable[[str, str, str], None]]:
     """Yields a function of stack, operation and URN that shows how far the work is."""
     counts: dict[str, int] = {}
     if not console.is_terminal:

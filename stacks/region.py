@@ -26,7 +26,7 @@ from components.cluster.renewal import refusals, restores
 from components.cluster.snapshots import EtcdSnapshotsArgs, s3_settings
 from components.load_balancer import ApiLoadBalancer, IngressLoadBalancer
 from components.naming import CLUSTER_LABEL, selector
-from components.network import AddressPlan, RegionNetwork, Subnet
+from components.network import AddressPlan, RegionNetwork, RegionNetworkArgs, Subnet
 from components.problem import Problem
 
 from . import availability
@@ -180,19 +180,17 @@ def _network(own: _Region) -> RegionNetwork:
     region = own.region
     spread = {SERVERS: list(numbers(region.servers))}
     spread |= {name: list(numbers(pool)) for name, pool in region.pools.items() if isinstance(pool, CloudPool)}
+    args: RegionNetworkArgs = {
+        "cluster": own.name,
+        "index": region.index,
+        "network_id": own.shared.network("id"),
+        "admin_cidrs": own.block.admin_cidrs,
+        "spread": spread,
+    }
     vswitch = _vswitch(region)
-    return RegionNetwork(
-        f"{own.name}-network",
-        {
-            "cluster": own.name,
-            "index": region.index,
-            "network_id": own.shared.network("id"),
-            "admin_cidrs": own.block.admin_cidrs,
-            "spread": spread,
-            **({"vswitch_id": vswitch} if vswitch else {}),
-        },
-        own.opts,
-    )
+    if vswitch is not None:
+        args["vswitch_id"] = vswitch
+    return RegionNetwork(f"{own.name}-network", args, own.opts)
 
 
 def _load_balancers(own: _Region) -> None:
@@ -265,7 +263,7 @@ def _cluster(own: _Region, network: RegionNetwork, snapshots: EtcdSnapshotsArgs)
         args["connect_to"] = own.block.api.connect_to or reserved[str(steady.number)]["address"]
     if own.region.restore_from is not None:
         args["restore_from"] = own.region.restore_from
-        args["restore_s3"] = pulumi.Output.secret(s3_settings(snapshots))
+        args["restore_s3"] = pulumi.Output.secret(pulumi.Output.all(**s3_settings(snapshots)))
     return K3sCluster(own.name, args, own.opts)
 
 

@@ -250,7 +250,7 @@ def _yaml(data: Mapping[str, object]) -> str:
 
 @cache
 def _read(name: str) -> str:
-    return (resources.files(__package__) / "files" / name).read_text(encoding="utf-8")
+    return (resources.files(__name__.rpartition(".")[0]) / "files" / name).read_text(encoding="utf-8")
 
 
 @cache

@@ -73,13 +73,7 @@ class ClusterApi:
     def voters(self) -> dict[str, bool]:
         """Control-plane nodes by name, and whether each votes in etcd and is healthy (``EtcdIsVoter`` is True)."""
         nodes: Any = self._core.list_node(label_selector="node-role.kubernetes.io/control-plane", _request_timeout=10)
-        return {
-            node.metadata.name: any(
-                condition.type == "EtcdIsVoter" and condition.status == "True"
-                for condition in (node.status.conditions or [])
-            )
-            for node in nodes.items
-        }
+        return {str(node.metadata.name): _votes(node) for node in nodes.items}
 
     def wait_until_ready(self, servers: int, patience: Patience) -> None:
         """Wait until the API is ready, steadily, and ``servers`` nodes vote in etcd.
@@ -197,7 +191,13 @@ class ClusterApi:
         return True
 
 
+def _votes(node: Any) -> bool:
+    conditions: list[Any] = list(node.status.conditions or ())
+    return any(condition.type == "EtcdIsVoter" and condition.status == "True" for condition in conditions)
+
+
 def _evictable(pod: Any) -> bool:
-    owners = [owner.kind for owner in (pod.metadata.owner_references or [])]
+    references: list[Any] = list(pod.metadata.owner_references or ())
+    owners = [reference.kind for reference in references]
     mirror = "kubernetes.io/config.mirror" in (pod.metadata.annotations or {})
     return "DaemonSet" not in owners and not mirror and pod.status.phase not in ("Succeeded", "Failed")

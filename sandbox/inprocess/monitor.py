@@ -1,5 +1,8 @@
 """Stands where the engine's resource monitor stands: the SDK calls it for every resource and every look-up."""
 
+# The SDK's own internals, which it does not type.
+# pyright: reportUnknownVariableType=false
+
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Mapping
@@ -107,9 +110,7 @@ class Monitor:
             self.record.exports = decode(request.outputs)
         return empty_pb2.Empty()
 
-    def RegisterResource(
-        self, request: resource_pb2.RegisterResourceRequest
-    ) -> resource_pb2.RegisterResourceResponse:
+    def RegisterResource(self, request: resource_pb2.RegisterResourceRequest) -> resource_pb2.RegisterResourceResponse:
         urn = self._urn(request.parent, request.type, request.name)
         inputs = decode(request.object)
         with self._lock:

@@ -1,5 +1,8 @@
 """Runs a program once, and takes down what a run made."""
 
+# The SDK's own internals, which it does not type.
+# pyright: reportAttributeAccessIssue=false
+
 import asyncio
 import contextvars
 import datetime

@@ -96,7 +96,7 @@ def _check_value(wanted: Type, given: Value, path: str, shapes: Mapping[str, Sha
             if wanted.kind == "integer" and isinstance(given, float):
                 yield Failure(path, "must be a whole number")
         case _:
-            yield Failure(path, f"must be {_WANTED[wanted.kind]}, not {_PYTHON_NAMES[type(given)]}")
+            yield Failure(path, f"must be {_WANTED[wanted.kind]}, not {_PYTHON_NAMES[type(given)]}")  # pyright: ignore[reportArgumentType]  plain values only
 
 
 def _join(path: str, name: str) -> str:

@@ -3,6 +3,9 @@
 This is the only module of the plugins that imports an SDK.
 """
 
+# The SDK's own internals, which it does not type.
+# pyright: reportPrivateUsage=false, reportUnknownArgumentType=false
+
 import collections.abc
 import enum
 import importlib
@@ -114,7 +117,7 @@ def _shape(arguments: type, shapes: dict[str, Shape]) -> Shape:
     }
 
 
-def _type(hint: Any, shapes: dict[str, Shape]) -> Type:  # noqa: PLR0911 - one line a kind of hint
+def _type(hint: Any, shapes: dict[str, Shape]) -> Type:
     origin = typing.get_origin(hint)
     if hint in _SCALARS:
         return Type(_SCALARS[hint])

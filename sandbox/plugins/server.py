@@ -4,6 +4,9 @@ It declares that it accepts no secrets, so that the engine takes secrecy away be
 the names of the properties (`values.annotate` is the same rule).
 """
 
+# The SDK's own internals, which it does not type.
+# pyright: reportUnknownArgumentType=false, reportUnknownLambdaType=false, reportArgumentType=false
+
 import os
 import signal
 import sys

@@ -240,7 +240,8 @@ class Hcloud(Package):
                 key for key, entry in outputs.outputs.items() if entry.type.kind == "list" and key not in arguments
             )
             item = outputs.shapes[outputs.outputs[plural].type.items[0].ref]
-            return arguments | {plural: [_described(entry, item) for entry in found], "id": _digest(found)}
+            described = cast("list[Value]", [_described(entry, item) for entry in found])
+            return {**arguments, plural: described, "id": _digest(found)}
         if name in _SINGLES:
             found = self._find(_SINGLES[name], arguments)
             if len(found) != 1:
