@@ -15,6 +15,12 @@ from jinja2 import Environment, StrictUndefined
 
 from . import k3s
 
+try:
+    # libyaml's: ten times as fast, and the same text.
+    from yaml import CSafeDumper as SafeDumper
+except ImportError:  # PyYAML was built without libyaml
+    from yaml import SafeDumper
+
 MAX_USER_DATA = 32 * 1024
 """Bytes that Hetzner accepts as user_data."""
 
@@ -245,7 +251,7 @@ def _file(path: str, content: str, permissions: str = "0600") -> dict[str, objec
 
 
 def _yaml(data: Mapping[str, object]) -> str:
-    return yaml.safe_dump(dict(data), sort_keys=False, width=4096)
+    return yaml.dump(dict(data), Dumper=SafeDumper, sort_keys=False, width=4096)
 
 
 @cache
@@ -263,11 +269,11 @@ def _template(name: str):  # noqa: ANN202  jinja2.Template
     return _environment().from_string(_read(name))
 
 
-class _BlockDumper(yaml.SafeDumper):
+class _BlockDumper(SafeDumper):
     """Writes texts of several lines as blocks, so that people can read what a machine was given."""
 
 
-def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+def _represent_text(dumper: SafeDumper, text: str) -> yaml.ScalarNode:
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
 
 

@@ -10,7 +10,7 @@ _VALUE: Final = r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)?"
 _TERM: Final = re.compile(
     rf"\s*(?:(?P<absent>!\s*{_KEY})"
     rf"|(?P<key>{_KEY})\s*(?:(?P<operator>==|!=|=)\s*(?P<value>{_VALUE})"
-    rf"|(?P<set>\s+(?:not)?in)\s*\((?P<values>[^()]*)\))?)\s*"
+    rf"|(?P<set>(?<=\s)(?:not)?in)\s*\((?P<values>[^()]*)\))?)\s*"
 )
 
 
