@@ -9,17 +9,18 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 from ipaddress import IPv4Address, IPv4Network
+from typing import TYPE_CHECKING
 
 import yaml
 from jinja2 import Environment, StrictUndefined
 
 from . import k3s
 
-try:
-    # libyaml's: ten times as fast, and the same text.
-    from yaml import CSafeDumper as SafeDumper
-except ImportError:  # PyYAML was built without libyaml
+if TYPE_CHECKING:
     from yaml import SafeDumper
+else:
+    # libyaml's where PyYAML was built with it: ten times as fast, and the same text.
+    SafeDumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 MAX_USER_DATA = 32 * 1024
 """Bytes that Hetzner accepts as user_data."""

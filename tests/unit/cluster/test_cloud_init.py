@@ -1,5 +1,6 @@
 """user_data of every kind of machine: golden files, cloud-init's own schema, shellcheck, and who holds which secret."""
 
+import datetime
 import json
 import os
 import shutil
@@ -13,12 +14,15 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
-from components.cluster import cloud_init, user_data
+from components.cluster import cloud_init, pki, tokens, user_data
 from components.cluster.machines import SERVERS, Machine
 from components.network import AddressPlan
 from components.network.addresses import NETWORK
-from tests.unit.cluster.test_readiness import authority
 
 SECRETS = user_data.Secrets(
     root_certificate="-- root certificate --",
@@ -65,6 +69,7 @@ KINDS: dict[str, Callable[[], str]] = {
     "robot": gpu_robot,
 }
 SERVER_KINDS = [kind for kind in KINDS if kind.startswith("server")]
+AGENT_KINDS = [kind for kind in KINDS if kind not in SERVER_KINDS]
 
 
 def files(kind: str) -> dict[str, str]:
@@ -87,6 +92,36 @@ def boot(kind: str) -> dict[str, str]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_user_data_is_as_reviewed(kind: str, golden: Callable[[str, str], None]) -> None:
     golden(f"cloud_init/{kind}.yaml", KINDS[kind]())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_text_is_the_same_without_libyaml(kind: str) -> None:
+    """The hash of a machine's configuration must not depend on how PyYAML was built."""
+
+    class Pure(yaml.SafeDumper):
+        pass
+
+    def block(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+        return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+    Pure.add_representer(str, block)
+    text = KINDS[kind]()
+    assert text == "#cloud-config\n" + yaml.dump(yaml.safe_load(text), Dumper=Pure, sort_keys=False, width=4096)
+    config = files(kind)["/etc/rancher/k3s/config.yaml"]
+    assert config == yaml.dump(yaml.safe_load(config), Dumper=yaml.SafeDumper, sort_keys=False, width=4096)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_files_arrive_as_they_stand_in_the_repository(kind: str) -> None:
+    sources = Path(cloud_init.__file__).parent / "files"
+    names = {
+        "/usr/local/lib/platform/boot.sh": "boot.sh",
+        "/etc/systemd/system/platform-boot.service": "platform-boot.service",
+    }
+    if kind in SERVER_KINDS:
+        names |= {"/var/lib/rancher/k3s/server/audit.yaml": "audit.yaml"}
+    for path, name in names.items():
+        assert files(kind)[path] == (sources / name).read_text()
 
 
 def schema() -> dict[str, Any]:
@@ -142,23 +177,86 @@ def test_unit_files_are_valid(kind: str, tmp_path: Path) -> None:
             assert own == []
 
 
+KUBELET = [
+    "cloud-provider=external",
+    "kube-reserved=cpu=250m,memory=512Mi",
+    "system-reserved=cpu=250m,memory=300Mi",
+    "streaming-connection-idle-timeout=5m",
+    "tls-cipher-suites=TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,"
+    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,"
+    "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
+    "pod-max-pids=4096",
+]
+
+
 @pytest.mark.parametrize("kind", SERVER_KINDS)
-def test_servers_follow_the_cis_guide(kind: str) -> None:
+def test_servers_are_configured_as_the_hardening_guide_says_and_for_a_network_of_our_own(kind: str) -> None:
     config = k3s_config(kind)
-    assert config["protect-kernel-defaults"] is True
-    assert config["secrets-encryption"] is True
-    assert config["write-kubeconfig-mode"] == "0600"
-    arguments = config["kube-apiserver-arg"]
-    assert "enable-admission-plugins=NodeRestriction,EventRateLimit" in arguments
-    assert "admission-control-config-file=/var/lib/rancher/k3s/server/psa.yaml" in arguments
-    assert "audit-policy-file=/var/lib/rancher/k3s/server/audit.yaml" in arguments
-    assert "service-account-extend-token-expiration=false" in arguments
-    assert "terminated-pod-gc-threshold=100" in config["kube-controller-manager-arg"]
-    assert config["agent-token"] != config["token"]
-    admission = yaml.safe_load(files(kind)["/var/lib/rancher/k3s/server/psa.yaml"])
+    state = "/var/lib/rancher/k3s/server"
+    assert config == {
+        "token": "K10hash::server:server-password",
+        "agent-token": "agent-password",
+        "tls-san": NAMES,
+        "cluster-cidr": "10.42.0.0/16",
+        "service-cidr": "10.43.0.0/16",
+        "flannel-backend": "none",
+        "disable-network-policy": True,
+        "disable-kube-proxy": True,
+        "disable-cloud-controller": True,
+        "disable": ["traefik", "servicelb", "local-storage", "metrics-server"],
+        "write-kubeconfig-mode": "0600",
+        "secrets-encryption": True,
+        "secrets-encryption-provider": "secretbox",
+        "embedded-registry": True,
+        "etcd-expose-metrics": True,
+        "kube-apiserver-arg": [
+            "enable-admission-plugins=NodeRestriction,EventRateLimit",
+            f"admission-control-config-file={state}/psa.yaml",
+            f"authentication-config={state}/authentication.yaml",
+            f"audit-policy-file={state}/audit.yaml",
+            f"audit-log-path={state}/logs/audit.log",
+            "audit-log-maxage=30",
+            "audit-log-maxbackup=10",
+            "audit-log-maxsize=100",
+            "service-account-extend-token-expiration=false",
+        ],
+        "kube-controller-manager-arg": ["bind-address=0.0.0.0", "terminated-pod-gc-threshold=100"],
+        "kube-scheduler-arg": ["bind-address=0.0.0.0"],
+        "etcd-snapshot-schedule-cron": "0 */6 * * *",
+        "etcd-snapshot-retention": 28,
+        "etcd-snapshot-compress": True,
+        # Any other etcd-s3 setting beside these would make k3s ignore the Secret.
+        "etcd-s3": True,
+        "etcd-s3-config-secret": "k3s-etcd-snapshot-s3-config",
+        "kubelet-arg": KUBELET,
+        "protect-kernel-defaults": True,
+        "node-label": ["hetzner-platform/pool=server"],
+        "node-taint": ["node-role.kubernetes.io/control-plane=true:NoSchedule"],
+    }
+    # Every file that the API server is given exists before the first start, and so does the audit log's directory.
+    named = [argument.partition("=")[2] for argument in config["kube-apiserver-arg"] if state in argument]
+    assert {f"{state}/logs/.keep" if path.endswith("audit.log") else path for path in named} <= set(files(kind))
+    admission = yaml.safe_load(files(kind)[f"{state}/psa.yaml"])
     assert [plugin["name"] for plugin in admission["plugins"]] == ["PodSecurity", "EventRateLimit"]
-    assert admission["plugins"][0]["configuration"]["defaults"]["enforce"] == "restricted"
-    assert "vm.overcommit_memory=1" in files(kind)["/etc/sysctl.d/90-kubelet.conf"]
+    security = admission["plugins"][0]["configuration"]
+    assert [security["defaults"][mode] for mode in ("enforce", "audit", "warn")] == ["restricted"] * 3
+    assert security["exemptions"] == {"usernames": [], "runtimeClasses": [], "namespaces": ["kube-system"]}
+    assert {limit["type"] for limit in admission["plugins"][1]["configuration"]["limits"]} == {"Server", "Namespace"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_kernel_is_set_as_the_hardening_guide_says(kind: str) -> None:
+    lines = files(kind)["/etc/sysctl.d/90-kubelet.conf"].split()
+    assert lines == ["vm.panic_on_oom=0", "vm.overcommit_memory=1", "kernel.panic=10", "kernel.panic_on_oops=1"]
+    assert yaml.safe_load(KINDS[kind]())["runcmd"][0] == ["sysctl", "--system"]
+
+
+@pytest.mark.parametrize("kind", AGENT_KINDS)
+def test_agents_are_configured_as_the_hardening_guide_says(kind: str) -> None:
+    config = k3s_config(kind)
+    assert config["kubelet-arg"] == KUBELET
+    assert config["protect-kernel-defaults"] is True
+    assert set(config) - {"node-taint"} == {"token", "kubelet-arg", "protect-kernel-defaults", "node-label"}
 
 
 @pytest.mark.parametrize("kind", SERVER_KINDS)
@@ -171,7 +269,7 @@ def test_the_anonymous_may_ask_for_health_and_nothing_else(kind: str) -> None:
     assert not any("anonymous-auth" in argument for argument in arguments)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in SERVER_KINDS])
+@pytest.mark.parametrize("kind", AGENT_KINDS)
 def test_agents_know_neither_the_servers_token_nor_a_ca_key(kind: str) -> None:
     text = KINDS[kind]()
     assert "server-password" not in text
@@ -214,10 +312,76 @@ def test_files_with_secrets_are_for_root_alone(kind: str) -> None:
             assert modes(kind)[path] == "0600", path
 
 
-def test_placeholders_are_at_least_as_long_as_real_certificates() -> None:
-    certificate, key = authority()
-    assert len(cloud_init.PLACEHOLDER_CERTIFICATE) >= len(certificate) + 200
-    assert len(cloud_init.PLACEHOLDER_KEY) + 10 >= len(key)
+LONGEST = "c" * 45
+"""A cluster's name beside which the machines of a pool can still be named."""
+
+
+def real_secrets() -> user_data.Secrets:
+    """Secrets of the shapes that ClusterPki and its passwords have, with the longest names."""
+    root, root_key = signed(f"{LONGEST}-root-ca")
+    password = "p" * 64
+    return user_data.Secrets(
+        root_certificate=root,
+        agent_token=tokens.agent_token(root, password),
+        server_token=tokens.server_token(root, password),
+        agent_password=password,
+        authorities={
+            path: {"certificate": signed(f"{LONGEST}-{purpose}-ca", f"{LONGEST}-root-ca")[0] + root, "key": root_key}
+            for path, purpose in pki.AUTHORITIES.items()
+        },
+        service_account_key=root_key,
+        restore_s3=user_data.PLACEHOLDERS.restore_s3,
+    )
+
+
+def signed(subject: str, issuer: str | None = None) -> tuple[str, str]:
+    """A P-256 CA certificate with both key ids, as the tls provider writes it (key in SEC 1)."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    usage = x509.KeyUsage(True, False, False, False, False, True, True, False, False)
+    now = datetime.datetime.now(datetime.UTC)
+
+    def name(text: str) -> x509.Name:
+        # X.509 allows 64 characters; the provider does not ask.
+        return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text, _validate=False)])
+
+    identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name(subject))
+        .issuer_name(name(issuer or subject))
+        .public_key(key.public_key())
+        .serial_number(2**158 + 1)
+        .not_valid_before(now)
+        .not_valid_after(now + datetime.timedelta(days=20 * 365))
+        .add_extension(usage, critical=True)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(identifier, critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    secret = key.private_bytes(pem, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption())
+    return certificate.public_bytes(pem).decode(), secret.decode()
+
+
+@pytest.mark.parametrize("restore_from", [None, "s" * 128])
+def test_no_machine_is_larger_than_its_placeholders_said(restore_from: str | None) -> None:
+    """The size is checked before any secret exists: real ones must never need more."""
+    real = real_secrets()
+    plan = AddressPlan(1)
+    settings = user_data.Pool(LONGEST, 1, RELEASE, plan.api_load_balancer, {}, [], SERVERS)
+    agents = user_data.Pool(LONGEST, 1, RELEASE, plan.api_load_balancer, {}, [], "burst")
+
+    def sizes(secrets: user_data.Secrets) -> list[int]:
+        machine = Machine(SERVERS, 1, "cx33", 99)
+        first = user_data.server(
+            settings, machine, [1, 2, 3], NAMES, secrets, initialized=False, restore_from=restore_from
+        )
+        return [len(first.encode()), len(user_data.autoscaled(agents, secrets).encode())]
+
+    expected = sizes(user_data.PLACEHOLDERS)
+    assert [size <= limit for size, limit in zip(sizes(real), expected, strict=True)] == [True, True]
+    assert max(expected) < cloud_init.MAX_USER_DATA
 
 
 def test_user_data_over_the_limit_is_refused() -> None:
