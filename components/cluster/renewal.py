@@ -189,11 +189,12 @@ def _refuse_servers(planned: Sequence[Change], wanted: Sequence[Machine], deploy
     existing = deployed.by_key()
     removed = [change for change in planned if change.what == "remove"]
     servers = [machine for machine in deployed.machines if machine.pool == SERVERS]
-    # Five to three leaves a quorum of five; anything else at the same time does not.
-    shrinks = len(removed) == len(planned) and len(servers) - len(removed) > len(servers) // 2
-    found = [] if shrinks else _one_at_a_time(planned, lambda _: False)
     absent = [machine for machine in wanted if machine.is_server and (SERVERS, machine.number) not in existing]
-    if absent and not shrinks:
+    # Five to three leaves a quorum of five; anything else at the same time does not, nor new servers in their place.
+    shrinks = len(removed) == len(planned) and not absent and len(servers) - len(removed) > len(servers) // 2
+    found = [] if shrinks else _one_at_a_time(planned, lambda _: False)
+    # One that takes the place of one removed is a renewal of that one; any beyond are missing.
+    if len(absent) > len(removed):
         change = planned[0]
         names = ", ".join(machine.label for machine in absent)
         found.append(

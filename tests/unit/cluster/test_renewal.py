@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.cluster.machines import SERVERS, Deployed, DeployedMachine, Machine, read_deployed
-from components.cluster.renewal import changes, missing_voters, needs_voters, refusals, restores
+from components.cluster.renewal import Refusal, changes, missing_voters, needs_voters, refusals, restores
 
 
 def wanted(pool: str, generations: dict[int, int], **settings: object) -> list[Machine]:
@@ -47,6 +47,23 @@ def test_five_servers_become_three_but_not_one() -> None:
     five = dict.fromkeys(range(1, 6), 1)
     assert refusals(wanted(SERVERS, THREE), there(SERVERS, five)) == []
     assert len(refusals(wanted(SERVERS, {1: 1}), there(SERVERS, five))) == 3
+
+
+def test_two_servers_are_not_swapped_for_two_of_other_numbers() -> None:
+    """That is no shrinking: etcd would wait for two members that it does not know yet."""
+    found = refusals(wanted(SERVERS, dict.fromkeys([1, 2, 3, 6, 7], 1)), there(SERVERS, dict.fromkeys(range(1, 6), 1)))
+    assert [(refusal.machine, refusal.setting) for refusal in found] == [("server-5", "nodes")]
+    assert found[0].remedy == "keep 5 in nodes until server-4 is done"
+
+
+def test_one_server_may_be_swapped_for_one_of_another_number() -> None:
+    assert refusals(wanted(SERVERS, {1: 1, 2: 1, 4: 1}), there(SERVERS, THREE)) == []
+
+
+def test_a_cluster_does_not_grow_while_a_server_is_renewed() -> None:
+    found = refusals(wanted(SERVERS, {**THREE, 2: 2, 4: 1, 5: 1}), there(SERVERS, THREE))
+    assert [refusal.machine for refusal in found] == ["server-2"]
+    assert found[0].problem == "server-4, server-5 is not deployed: with server-2 away too, etcd could lose its quorum"
 
 
 def test_a_drain_of_an_older_generation_proves_nothing() -> None:
@@ -95,16 +112,83 @@ def test_voters_are_asked_for_only_when_a_server_is_renewed() -> None:
     assert missing_voters(needed, {"fsn1-server-1": True}) == ["fsn1-server-3"]
 
 
-@given(
-    st.dictionaries(st.integers(1, 7), st.integers(1, 3), min_size=1),
-    st.dictionaries(st.integers(1, 7), st.integers(1, 3)),
+SERVERS_OF_A_CLUSTER = st.dictionaries(
+    st.integers(1, 7), st.tuples(st.integers(1, 3), st.sampled_from(["cx33", "cx43"])), min_size=1
 )
-def test_two_servers_never_change_without_a_refusal(target: dict[int, int], current: dict[int, int]) -> None:
-    machines, deployed = wanted(SERVERS, target), there(SERVERS, current)
+
+
+@given(SERVERS_OF_A_CLUSTER, SERVERS_OF_A_CLUSTER)
+def test_two_servers_never_change_without_a_refusal_but_when_the_cluster_shrinks_within_its_quorum(
+    target: dict[int, tuple[int, str]], current: dict[int, tuple[int, str]]
+) -> None:
+    machines = [Machine(SERVERS, number, type_, generation) for number, (generation, type_) in target.items()]
+    deployed = Deployed(
+        [
+            DeployedMachine(SERVERS, n, f"fsn1-server-{n}", type_, generation)
+            for n, (generation, type_) in current.items()
+        ],
+        initialized=True,
+    )
     planned = changes(machines, deployed)
-    shrinks = all(change.what == "remove" for change in planned) and len(current) - len(planned) > len(current) // 2
-    if len(planned) > 1 and not shrinks:
+    stay = {number: settings for number, settings in current.items() if target.get(number) == settings}
+    assert len(planned) == len(current) - len(stay)
+    only_shrinks = target == stay and len(stay) > len(current) // 2
+    if len(planned) > 1 and not only_shrinks:
         assert refusals(machines, deployed) != []
+    if only_shrinks:
+        assert refusals(machines, deployed) == []
+
+
+def test_a_refusal_names_machine_setting_value_and_remedy() -> None:
+    resized = [Machine(SERVERS, number, "cx43") for number in THREE]
+    assert refusals(resized, there(SERVERS, THREE)) == [
+        Refusal(
+            f"server-{number}",
+            "types",
+            "cx43",
+            "resize server-1, resize server-2, resize server-3 in one deployment: "
+            "at most one machine of a pool is renewed at a time",
+            f"keep types: {{{number}: cx33}} until server-1 is done",
+        )
+        for number in (2, 3)
+    ]
+
+
+def test_an_agent_is_drained_before_it_is_touched_and_a_protected_machine_released() -> None:
+    assert refusals(wanted("general", {1: 2}), there("general", {1: 1})) == [
+        Refusal(
+            "general-1",
+            "drained",
+            "replace",
+            "general-1 is not drained: its pods would die with it",
+            "first write drained: [1] and run `pulumi up`; then replace it",
+        )
+    ]
+    assert refusals(wanted("general", {1: 2}), there("general", {1: 1}, drained=True)) == []
+    assert refusals(wanted(SERVERS, {**THREE, 2: 2}), there(SERVERS, THREE, protected=True)) == [
+        Refusal(
+            "server-2",
+            "unprotected",
+            "replace",
+            "server-2 is protected: it cannot be replaced",
+            "first write unprotected: [2] and run `pulumi up`; then make this change",
+        )
+    ]
+
+
+def test_protection_that_still_stands_is_lifted_by_a_deployment_of_its_own() -> None:
+    machines = [
+        Machine(SERVERS, 1, "cx33"),
+        Machine(SERVERS, 2, "cx33", 2, unprotected=True),
+        Machine(SERVERS, 3, "cx33"),
+    ]
+    (found,) = refusals(machines, there(SERVERS, THREE, protected=True))
+    assert found.remedy.startswith("run `pulumi up` with the old generation first: that lifts the protection")
+
+
+def test_a_protected_server_may_be_resized() -> None:
+    machines = [Machine(SERVERS, 1, "cx43"), *wanted(SERVERS, {2: 1, 3: 1})]
+    assert refusals(machines, there(SERVERS, THREE, protected=True)) == []
 
 
 def test_machines_of_the_autoscaler_are_not_counted() -> None:
