@@ -115,7 +115,7 @@ def checked(root: Path) -> tuple[dict[str, ScratchStack], dict[str, tuple[object
     problems: list[ConfigProblem] = []
     for stack, each in scratch.items():
         try:
-            blocks[stack] = configuration(root, stack, each.block, each.secrets.get, lambda _: True)
+            blocks[stack] = configuration(root, stack, each.block, each.given, each.is_encrypted)
         except ConfigurationError as error:
             problems += error.problems
     if problems:

@@ -5,7 +5,7 @@ The tracked files are only read.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -36,12 +36,22 @@ class ScratchStack:
         config: Plain values by namespaced key.
         secrets: Labelled dummies by namespaced key.
         missing: Secrets that the tracked file does not hold yet.
+        in_clear: Secrets that the tracked file holds unencrypted, to be refused; never shown.
     """
 
     name: str
     config: Mapping[str, object]
     secrets: Mapping[str, str]
     missing: tuple[str, ...]
+    in_clear: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+
+    def given(self, key: str) -> str | None:
+        """What a check of the secrets is to see: what stands there in clear, else the dummy."""
+        return self.in_clear.get(key, self.secrets.get(key))
+
+    def is_encrypted(self, key: str) -> bool:
+        """Whether a deployment would find this secret encrypted."""
+        return key not in self.in_clear
 
     @property
     def block(self) -> str | None:
@@ -77,4 +87,5 @@ def read(root: Path, stack: str) -> ScratchStack:
         plain,
         {key: dummy(key) for key in wanted},
         tuple(key for key in wanted if key not in encrypted),
+        {key: str(given[key]) for key in wanted if key in given and key not in encrypted},
     )

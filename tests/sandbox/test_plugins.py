@@ -112,7 +112,9 @@ def test_certificates_are_real_and_chain_to_their_root(tmp_path: Path) -> None:
             opts=provider,
         )
         leaf = tls.PrivateKey("leaf", algorithm="ECDSA", ecdsa_curve="P256", opts=provider)
-        request = tls.CertRequest("leaf", private_key_pem=leaf.private_key_pem, subject={"common_name": "leaf"}, opts=provider)
+        request = tls.CertRequest(
+            "leaf", private_key_pem=leaf.private_key_pem, subject={"common_name": "leaf"}, opts=provider
+        )
         signed = tls.LocallySignedCert(
             "leaf",
             cert_request_pem=request.cert_request_pem,
@@ -135,7 +137,9 @@ def test_certificates_are_real_and_chain_to_their_root(tmp_path: Path) -> None:
 
 def test_secrets_stay_secret(tmp_path: Path) -> None:
     def program() -> None:
-        password = random.RandomPassword("password", length=20, opts=pulumi.ResourceOptions(provider=random.Provider("random")))
+        password = random.RandomPassword(
+            "password", length=20, opts=pulumi.ResourceOptions(provider=random.Provider("random"))
+        )
         pulumi.export("password", password.result)
         pulumi.export("given", pulumi.Output.secret("given"))
 
@@ -170,7 +174,9 @@ def test_hooks_are_not_asked_in_a_preview(tmp_path: Path) -> None:
     def program() -> None:
         hook = pulumi.ResourceHook("gate", lambda args: asked.append(args.name))
         binding = pulumi.ResourceHookBinding(before_create=[hook])
-        random.RandomId("id", byte_length=4, opts=pulumi.ResourceOptions(provider=random.Provider("random"), hooks=binding))
+        random.RandomId(
+            "id", byte_length=4, opts=pulumi.ResourceOptions(provider=random.Provider("random"), hooks=binding)
+        )
 
     run(program, tmp_path, preview=True)
     assert asked == []

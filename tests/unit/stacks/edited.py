@@ -14,6 +14,8 @@ from stacks.problems import ConfigurationError
 from stacks.program import configuration
 from stacks.settings import PROJECT, Settings
 
+LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
 ROOT = Path(__file__).resolve().parents[3]
 
 REGIONS = "config/regions.yaml"
@@ -55,7 +57,7 @@ class Edited:
 
     def put(self, file: str, path: Path_, value: object) -> "Edited":
         """Set the value at ``path`` (in a stack's file: below its own block), or take it out."""
-        document = yaml.safe_load(self.text(file))
+        document = yaml.load(self.text(file), LOADER)
         place: Any = document["config"][f"{PROJECT}:stack"] if file.startswith("Pulumi.") else document
         for step in path[:-1]:
             place = place[step]
@@ -69,7 +71,7 @@ class Edited:
         """The stack's configuration, as the program reads it."""
         given = {key: dummy(key) for key in required_secrets(stack) if key not in self.without} | self.secrets
         try:
-            block = yaml.safe_load(self.text(f"Pulumi.{stack}.yaml"))["config"].get(f"{PROJECT}:stack")
+            block = yaml.load(self.text(f"Pulumi.{stack}.yaml"), LOADER)["config"].get(f"{PROJECT}:stack")
         except (OSError, yaml.YAMLError):
             block = None
         text = None if block is None else json.dumps(block)
