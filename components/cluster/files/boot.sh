@@ -95,6 +95,11 @@ join() {
 # A server joins whenever anyone knows the cluster already. Only the initialising one may start a cluster, only while
 # the cluster is not known to have existed, and only when nobody answers for it: a peer that is not ready still counts.
 decide_server() {
+  # Until it has succeeded: what a failed attempt left behind is no membership, and old peers are about to go.
+  if [ -n "$RESTORE_FROM" ] && [ -e "$ROOT/etc/platform/restore.yaml" ]; then
+    restore
+    return 0
+  fi
   if [ -d "$ROOT/var/lib/rancher/k3s/server/db/etcd" ]; then
     log "this server is a member already"
     return 0
@@ -107,9 +112,7 @@ decide_server() {
       return 0
     fi
   done
-  if [ -n "$RESTORE_FROM" ]; then
-    restore
-  elif [ "$INITIALIZE" = yes ]; then
+  if [ "$INITIALIZE" = yes ]; then
     log "nobody serves the cluster yet: initialising it"
     echo "cluster-init: true" > "$K3S_CONFIG/20-join.yaml"
   else
@@ -131,7 +134,10 @@ restore() {
   log "restoring the snapshot $RESTORE_FROM"
   echo "cluster-init: true" > "$K3S_CONFIG/20-join.yaml"
   install -m 0600 "$ROOT/etc/platform/restore.yaml" "$K3S_CONFIG/30-restore.yaml"
-  "$ROOT/usr/local/bin/k3s" server --cluster-reset --cluster-reset-restore-path="$RESTORE_FROM"
+  if ! "$ROOT/usr/local/bin/k3s" server --cluster-reset --cluster-reset-restore-path="$RESTORE_FROM"; then
+    rm -f "$K3S_CONFIG/30-restore.yaml"
+    fail "the snapshot $RESTORE_FROM could not be restored: is its name right, and does the object store answer?"
+  fi
   rm -f "$K3S_CONFIG/30-restore.yaml" "$ROOT/etc/platform/restore.yaml"
 }
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 SCRIPT = Path(__file__).resolve().parents[3] / "components/cluster/files/boot.sh"
-K3S = '#!/bin/sh\necho "$@" >> "$LOG/k3s"\n'
+K3S = '#!/bin/sh\necho "$@" >> "$LOG/k3s"\nexit ${K3S_EXIT:-0}\n'
 SUM = hashlib.sha256(K3S.encode()).hexdigest()
 
 # Addresses in $READY answer 200, those in $ALIVE answer something else; k3s is downloaded from a file.
@@ -178,6 +178,33 @@ def test_a_restore_takes_its_credentials_from_a_file_that_it_removes(boot: Boot)
     assert boot.config("30-restore.yaml") == {}
     assert not (boot.root / "etc/platform/restore.yaml").exists()
     assert boot.config("20-join.yaml") == {"cluster-init": True}
+
+
+def test_a_failed_restore_is_no_membership_and_leaves_no_credentials_to_k3s(boot: Boot) -> None:
+    (boot.root / "etc/platform/restore.yaml").write_text("etcd-s3-secret-key: s3cr3t\n")
+    (boot.root / "var/lib/rancher/k3s/server/db/etcd").mkdir(parents=True)
+    boot.settings |= {"RESTORE_FROM": "snapshot-1"}
+    assert boot.run(K3S_EXIT="1") == 1
+    assert "the snapshot snapshot-1 could not be restored" in boot.output
+    assert boot.config("30-restore.yaml") == {}
+    assert boot.log("systemctl") == ""
+    assert boot.run() == 0, boot.output
+    assert boot.log("k3s").count("--cluster-reset-restore-path=snapshot-1") == 2
+
+
+def test_a_restore_does_not_join_a_peer_that_is_about_to_go(boot: Boot) -> None:
+    (boot.root / "etc/platform/restore.yaml").write_text("etcd-s3-secret-key: s3cr3t\n")
+    boot.settings |= {"RESTORE_FROM": "snapshot-1"}
+    assert boot.run(READY="10.1.1.3 10.0.0.4") == 0, boot.output
+    assert boot.config("20-join.yaml") == {"cluster-init": True}
+
+
+def test_a_restored_server_is_a_member_and_restores_nothing_again(boot: Boot) -> None:
+    (boot.root / "var/lib/rancher/k3s/server/db/etcd").mkdir(parents=True)
+    boot.settings |= {"RESTORE_FROM": "snapshot-1"}
+    assert boot.run() == 0, boot.output
+    assert boot.log("k3s") == ""
+    assert "this server is a member already" in boot.output
 
 
 def test_a_k3s_with_another_checksum_is_not_installed(boot: Boot) -> None:
