@@ -1,6 +1,10 @@
 """Golden files: reviewed like code, rewritten with ``pytest --update-golden``."""
 
+import difflib
+import itertools
 from pathlib import Path
+
+import pytest
 
 DIRECTORY = Path(__file__).resolve().parent / "golden"
 
@@ -12,4 +16,10 @@ def compare(name: str, text: str, *, update: bool) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     assert path.exists(), f"tests/golden/{name} is missing: run pytest --update-golden and review it"
-    assert text == path.read_text(encoding="utf-8"), f"differs from tests/golden/{name}: review, then --update-golden"
+    reviewed = path.read_text(encoding="utf-8")
+    if text != reviewed:
+        lines = difflib.unified_diff(
+            reviewed.splitlines(), text.splitlines(), f"tests/golden/{name}", "now", lineterm="", n=1
+        )
+        difference = "\n".join(itertools.islice(lines, 60))
+        pytest.fail(f"{difference}\nreview this, then pytest --update-golden", pytrace=False)

@@ -10,9 +10,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from kubernetes import client
 
 from components.cluster import kubeconfig
-from components.cluster.readiness import STEADY, Clock, ClusterApi, ClusterError, Patience
+from components.cluster.readiness import STEADY, Clock, ClusterApi, ClusterError, Patience, _evictable
 from sandbox.cloud import FileCloud
 from tests.engine.cluster_api import ClusterApi as StandIn
 
@@ -138,3 +139,23 @@ def test_an_old_node_that_is_gone_already_is_forgotten(stand_in: StandIn) -> Non
 def test_an_old_node_that_stays_is_an_error(stand_in: StandIn) -> None:
     with pytest.raises(ClusterError, match="the old Node fsn1-server-1 is still there"):
         connect(stand_in).forget(["fsn1-server-1"], Patience(10, 1))
+
+
+@pytest.mark.parametrize(
+    ("owner", "annotations", "phase", "goes"),
+    [
+        ("ReplicaSet", {}, "Running", True),
+        (None, {}, "Running", True),
+        ("DaemonSet", {}, "Running", False),
+        (None, {"kubernetes.io/config.mirror": "x"}, "Running", False),
+        ("Job", {}, "Succeeded", False),
+        ("Job", {}, "Failed", False),
+        ("Job", {}, "Pending", True),
+    ],
+)
+def test_pods_of_daemonsets_static_pods_and_finished_ones_stay(
+    owner: str | None, annotations: dict[str, str], phase: str, goes: bool
+) -> None:
+    owners = [client.V1OwnerReference(api_version="v1", kind=owner, name="x", uid="u")] if owner else None
+    metadata = client.V1ObjectMeta(name="web", owner_references=owners, annotations=annotations or None)
+    assert _evictable(client.V1Pod(metadata=metadata, status=client.V1PodStatus(phase=phase))) is goes

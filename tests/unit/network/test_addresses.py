@@ -8,7 +8,15 @@ from hypothesis import strategies as st
 
 from components.naming import InvalidNameError, check_name, machine_name
 from components.network import AddressError, AddressPlan, Subnet, format_numbers, parse_numbers
-from components.network.addresses import DMZ, MAX_INDEX, claimed_twice, overlapping, spread_group
+from components.network.addresses import (
+    DMZ,
+    MAX_INDEX,
+    NETWORK,
+    claimed_twice,
+    lowest_number,
+    overlapping,
+    spread_group,
+)
 
 numbers = st.sets(st.integers(1, 254), min_size=1, max_size=40)
 
@@ -40,6 +48,31 @@ def test_nothing_of_any_two_regions_overlaps() -> None:
         plan = AddressPlan(index)
         ranges |= {f"{index} machines": plan.region, f"{index} pods": plan.pods, f"{index} services": plan.services}
     assert overlapping(ranges | {"dmz": DMZ}) == []
+
+
+def test_every_address_belongs_to_one_machine_of_one_region_and_none_is_the_gateways() -> None:
+    given = [
+        AddressPlan(index).machine(subnet, number)
+        for index in range(1, MAX_INDEX + 1)
+        for subnet in Subnet
+        for number in range(lowest_number(subnet), 255)
+    ]
+    balancers = [
+        address
+        for index in range(1, MAX_INDEX + 1)
+        for address in (AddressPlan(index).ingress_load_balancer, AddressPlan(index).api_load_balancer)
+    ]
+    assert len({*given, *balancers}) == len(given) + len(balancers)
+    assert NETWORK[1] not in {*given, *balancers}
+    assert all(address in DMZ for address in balancers)
+    # A vSwitch's first address is its gateway.
+    assert lowest_number(Subnet.VSWITCH) == 2
+    assert not {AddressPlan(index).subnet(Subnet.VSWITCH)[1] for index in range(1, MAX_INDEX + 1)} & set(given)
+
+
+@given(st.lists(st.sampled_from([1, 2, 3, 4, 7, 12, 254]), unique=True, min_size=1).flatmap(st.permutations))
+def test_the_order_in_which_machines_are_written_changes_nothing(chosen: list[int]) -> None:
+    assert parse_numbers(",".join(map(str, chosen))) == tuple(sorted(chosen))
 
 
 def test_overlapping_ranges_are_found() -> None:

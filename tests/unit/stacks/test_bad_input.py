@@ -1,5 +1,6 @@
 """What is refused before anything is created: file, key, value, what is wrong, what to write; all at once, no secret."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -157,7 +158,8 @@ def test_every_bad_input_gets_exactly_its_message(tmp_path: Path, golden: Callab
             edited.put(file, path, value)
         stack = "shared" if edits[0][0] in (SHARED, ACCESS) else "prod"
         told.append(f"== {statement} ({stack})\n{edited.refused(stack)}\n")
-    golden("configuration/bad-input.txt", "\n".join(told))
+    # A byte more or less in boot.sh is no other message.
+    golden("configuration/bad-input.txt", re.sub(r"has \d+ bytes", "has too many bytes", "\n".join(told)))
 
 
 @pytest.mark.parametrize("stack", ["shared", "prod", "dr"])
