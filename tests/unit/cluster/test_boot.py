@@ -15,12 +15,13 @@ SUM = hashlib.sha256(K3S.encode()).hexdigest()
 
 # Addresses in $READY answer 200, those in $ALIVE answer something else; k3s is downloaded from a file.
 CURL = """#!/bin/sh
-fail=no out=/dev/null url=
+fail=no out=/dev/null url= ca=none
 while [ $# -gt 0 ]; do
   case "$1" in
     --fail) fail=yes ;;
     --output) out=$2; shift ;;
-    --max-time|--cacert|--retry|--retry-delay) shift ;;
+    --cacert) ca=$2; shift ;;
+    --max-time|--retry|--retry-delay) shift ;;
     -*) ;;
     *) url=$1 ;;
   esac
@@ -31,6 +32,9 @@ case "$url" in
   */instance-id) echo 4242 ;;
   *:6443/*)
     host=${url#https://}; host=${host%%:*}
+    # Only a certificate of our own CA is believed.
+    [ "$ca" = "$PLATFORM_ROOT/etc/platform/root-ca.crt" ] || exit 60
+    echo "$host" >> "$LOG/asked"
     case " $READY " in *" $host "*) exit 0 ;; esac
     case " $ALIVE " in *" $host "*) [ "$fail" = no ] && exit 0; exit 22 ;; esac
     exit 7 ;;
@@ -161,6 +165,12 @@ def test_a_failed_run_can_be_repeated(boot: Boot) -> None:
 def test_a_server_goes_on_without_a_predecessor_that_is_gone(boot: Boot) -> None:
     assert boot.run(READY="10.1.1.3 10.0.0.4") == 0, boot.output
     assert "10.1.1.1 does not answer: going on without it" in boot.output
+
+
+def test_a_server_asks_its_predecessor_before_it_joins(boot: Boot) -> None:
+    assert boot.run(READY="10.1.1.1 10.0.0.4") == 0, boot.output
+    assert boot.log("asked").split() == ["10.0.0.4", "10.0.0.4", "10.1.1.1"]
+    assert "going on without" not in boot.output
 
 
 def test_a_member_decides_nothing_again(boot: Boot) -> None:
