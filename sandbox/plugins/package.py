@@ -15,7 +15,7 @@ from typing import ClassVar, Final
 from ..cloud import Cloud, CloudError
 from .check import Failure, check_inputs
 from .schema import SchemaError, schema_of, sdk_version
-from .values import UNKNOWN, Properties, Unknown, Value, contains, without_nulls
+from .values import Properties, Value, without_nulls
 
 EVERYTHING: Final = "*"
 """In ``Kind.replace_on``: a change of any property replaces."""
@@ -283,13 +283,3 @@ def text(value: Value) -> str:
     if not isinstance(value, str):
         raise ProviderError(f"expected a string, got {type(value).__name__}")
     return value
-
-
-def known(properties: Properties) -> bool:
-    """Whether nothing inside is unknown."""
-    return not contains(properties, Unknown)
-
-
-def unknowns(names: tuple[str, ...]) -> Properties:
-    """These properties as not known yet."""
-    return dict.fromkeys(names, UNKNOWN)

@@ -2,7 +2,6 @@
 
 import base64
 import datetime
-import hashlib
 import json
 import re
 import secrets
@@ -54,13 +53,15 @@ class Cloudflare(Package):
             return Created(text(inputs["settingId"]), dict(inputs))
         if name == "AuthenticatedOriginPullsSettings":
             return Created(text(inputs["zoneId"]), dict(inputs))
-        id = secrets.token_hex(16)
-        outputs: Properties = dict(inputs)
+        id, outputs, stored = secrets.token_hex(16), dict(inputs), dict[str, Any]()
         if name == "OriginCaCertificate":
             outputs |= self._sign(inputs)
         if name == "ZeroTrustTunnelCloudflared":
-            outputs |= {"status": "inactive", "tunnelType": "cfd_tunnel"}
-        self.cloud.create(_collection(name), {k: v for k, v in outputs.items() if k != "privateKey"}, {}, id=id)
+            outputs |= {"status": "inactive", "tunType": "cfd_tunnel"}
+            # Cloudflare invents a secret when none is given, and tells it in the tunnel's token alone.
+            stored["tunnelSecret"] = inputs.get("tunnelSecret") or base64.b64encode(secrets.token_bytes(32)).decode()
+        told = {key: value for key, value in outputs.items() if key != "privateKey"}
+        self.cloud.create(_collection(name), told | stored, {}, id=id)
         return Created(id, outputs)
 
     def read(self, target: Target, id: str, inputs: Properties, outputs: Properties) -> Properties | None:
@@ -80,7 +81,10 @@ class Cloudflare(Package):
         if not token.endswith(":getZeroTrustTunnelCloudflaredToken"):
             return super().call(token, arguments)
         account, tunnel = text(arguments["accountId"]), text(arguments["tunnelId"])
-        content = json.dumps({"a": account, "t": tunnel, "s": _derived(account, tunnel)})
+        found = self.cloud.read(_collection("ZeroTrustTunnelCloudflared"), tunnel)
+        if found is None or found.attributes["accountId"] != account:
+            raise ProviderError(f"tunnel {tunnel}: there is no such tunnel in account {account}")
+        content = json.dumps({"a": account, "t": tunnel, "s": found.attributes["tunnelSecret"]})
         return {
             "id": tunnel,
             "accountId": account,
@@ -118,10 +122,6 @@ class Cloudflare(Package):
 
 def _collection(name: str) -> str:
     return f"cloudflare_{name.lower()}"
-
-
-def _derived(account: str, tunnel: str) -> str:
-    return hashlib.sha256(f"{account}/{tunnel}".encode()).hexdigest()
 
 
 PACKAGE = Cloudflare
