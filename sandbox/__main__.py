@@ -1,7 +1,9 @@
-"""The sandbox's commands: ``python -m sandbox preview``, ``python -m sandbox toolchain``."""
+"""The sandbox's commands: ``python -m sandbox up|status|down|preview|toolchain``."""
 
+import contextlib
 import os
 import sys
+from collections.abc import Generator
 from pathlib import Path
 from typing import Annotated
 
@@ -10,8 +12,10 @@ from rich.console import Console
 
 from stacks.problems import ConfigurationError
 
+from .clouds import LoopbackError
 from .deployment import DeploymentFailed
 from .engine import EngineError
+from .home import Home, HomeError
 from .progress import progress
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -48,6 +52,60 @@ def preview(
     previews.write(found, out)
     shown = out.relative_to(ROOT) if out.is_relative_to(ROOT) else out
     print(f"\nWritten: {shown}/<stack>.json and {shown}/summary.json")
+
+
+@app.command()
+def up(
+    engine: Annotated[str, typer.Option(help="auto, pulumi or inprocess")] = "auto",
+    download: Annotated[bool, typer.Option(help="take pinned official releases of missing tools")] = False,
+) -> None:
+    """Bring the platform up in the sandbox, and leave it running."""
+    from . import commands  # noqa: PLC0415
+
+    with _told():
+        commands.up(ROOT, Home(), engine, Console(highlight=False), download=download)
+
+
+@app.command()
+def status() -> None:
+    """Show the sandbox that runs."""
+    from . import commands  # noqa: PLC0415
+
+    with _told():
+        if not commands.status(Home(), Console(highlight=False)):
+            raise typer.Exit(1)
+
+
+@app.command()
+def down() -> None:
+    """Take the platform down, and prove that nothing is left."""
+    from . import commands  # noqa: PLC0415
+
+    with _told():
+        if not commands.down(ROOT, Home(), Console(highlight=False)):
+            raise typer.Exit(1)
+
+
+@contextlib.contextmanager
+def _told() -> Generator[None]:
+    """What is wrong is said in words, and ends the command with 2."""
+    from .preview import ChoiceError  # noqa: PLC0415
+    from .toolchain import ToolchainError  # noqa: PLC0415
+
+    expected = (
+        ConfigurationError,
+        ChoiceError,
+        HomeError,
+        ToolchainError,
+        EngineError,
+        DeploymentFailed,
+        LoopbackError,
+    )
+    try:
+        yield
+    except expected as error:
+        Console(stderr=True, highlight=False, soft_wrap=True, markup=False).print(str(error))
+        raise typer.Exit(2) from None
 
 
 @app.command()

@@ -99,7 +99,9 @@ class Home:
         if running is not None:
             before: Any = json.loads(self._wanted.read_text())
             if before != json.loads(json.dumps(asdict(wanted))):
-                raise HomeError("the sandbox runs for another configuration or engine: `make down` first, then `make up`")
+                raise HomeError(
+                    "the sandbox runs for another configuration or engine: `make down` first, then `make up`"
+                )
             return running, False
         if any(self.engine.glob("backend/.pulumi/stacks/*/*.json")) or any(self.deployments.glob("*.json")):
             raise HomeError(

@@ -43,7 +43,11 @@ class Inventory:
     @property
     def empty(self) -> bool:
         """Whether nothing is left but what a lock keeps."""
-        return not any(self.hetzner.values()) and not any(self.cloudflare.values()) and set(self.buckets) <= set(self.locked)
+        return (
+            not any(self.hetzner.values())
+            and not any(self.cloudflare.values())
+            and set(self.buckets) <= set(self.locked)
+        )
 
     def lines(self) -> Iterator[str]:
         """For people, a line a kind."""

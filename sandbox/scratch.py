@@ -5,7 +5,7 @@ The tracked files are only read.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,8 +14,16 @@ import yaml
 from stacks.checks import required_secrets
 from stacks.settings import PROJECT
 
+from .clouds import Access
+
 STACKS = ("shared", "prod", "dr")
 """In the order in which they come up."""
+
+POLL_INTERVAL = "20ms"
+"""How often the providers ask for an action's progress: the sandbox's clouds need no longer."""
+
+NO_SERVER = "127.0.0.1:1"
+"""Nobody answers there."""
 
 _ENDPOINTS = ("hcloud:endpoint", "cloudflare:baseUrl", "minio:minioServer")
 """Where a real cloud might answer; a preview must not reach one."""
@@ -63,6 +71,32 @@ class ScratchStack:
         """All values as an engine hands them over: structured ones as JSON."""
         plain = {key: value if isinstance(value, str) else json.dumps(value) for key, value in self.config.items()}
         return plain | dict(self.secrets)
+
+    def against(self, access: Access) -> "ScratchStack":
+        """The same for a sandbox's clouds: their addresses and credentials, and the steady address of the region's API."""
+        config = dict(self.config) | {
+            "hcloud:endpoint": access.hetzner,
+            "hcloud:pollInterval": POLL_INTERVAL,
+            "hcloud:pollFunction": "constant",
+        }
+        given = {"hcloud:token": access.token}
+        if "cloudflare:apiToken" in self.secrets:
+            config |= {
+                "cloudflare:baseUrl": access.cloudflare,
+                "minio:minioServer": access.object_store or NO_SERVER,
+                "minio:minioSsl": "false",
+            }
+            given |= {"cloudflare:apiToken": access.api_token}
+            if access.object_store:
+                given |= {"minio:minioPassword": access.object_store_password}
+        block = config.get(f"{PROJECT}:stack")
+        if isinstance(block, dict) and (front := access.fronts.get(str(cast("dict[str, Any]", block).get("region")))):
+            own = cast("dict[str, Any]", block)
+            config[f"{PROJECT}:stack"] = {
+                **own,
+                "api": {**own.get("api", {}), "endpoint": "address", "connect_to": front},
+            }
+        return replace(self, config=config, secrets=dict(self.secrets) | given)
 
     def write(self, directory: Path) -> Path:
         """Write the plain values as a stack file, mode 0600; dummies are not among them."""

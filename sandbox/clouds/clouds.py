@@ -198,4 +198,3 @@ class Clouds:
                 self._fronts.append(front)
             fronts[region] = f"{address}:6443"
         return fronts
-

@@ -117,6 +117,11 @@ class Engine:
 
     # -- stacks
 
+    def stacks(self) -> list[str]:
+        """The stacks of this backend."""
+        listed = cast("list[dict[str, Any]]", json.loads(self._call(["stack", "ls", "--json"])))
+        return [str(entry["name"]) for entry in listed]
+
     def stack_init(self, stack: str, config: Path | None = None, secrets: Mapping[str, str] | None = None) -> None:
         """Make a stack with a copy of a configuration file, and with secrets in that copy.
 
@@ -135,6 +140,15 @@ class Engine:
         self._call(["stack", "init", stack])
         for key, value in (secrets or {}).items():
             self._call(["config", "set", "--secret", "--stack", stack, key], given=value)
+
+    def configure(self, stack: str, config: Mapping[str, object]) -> None:
+        """Replace a stack's plain values; its secrets stay as they are."""
+        copy = self.config_file(stack)
+        document = cast("dict[str, Any]", yaml.safe_load(copy.read_text()))
+        secrets = {
+            key: value for key, value in document["config"].items() if isinstance(value, dict) and "secure" in value
+        }
+        copy.write_text(yaml.safe_dump({**document, "config": {**config, **secrets}}, sort_keys=False))
 
     def config_file(self, stack: str) -> Path:
         """The copy of the stack's configuration that runs use; it may be edited between runs."""

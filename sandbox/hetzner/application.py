@@ -170,9 +170,7 @@ def _action_list(project: Project, actions: list[Entry], request: web.Request) -
     filters = {"id": lambda entry: entry["id"], "status": lambda entry: entry["status"]}
     found = select(actions, query, filters=filters, sortable=_ACTION_ORDERS, labelled=False)
     shown, meta = paged(found, query, project.cloud.world.faults.page_size())
-    return _response(
-        project, 200, {"actions": shown, "meta": meta}, {"Link": links(_url(request), query, meta)}
-    )
+    return _response(project, 200, {"actions": shown, "meta": meta}, {"Link": links(_url(request), query, meta)})
 
 
 # -- requests and answers
@@ -208,7 +206,9 @@ def _id(singular: str, text: str) -> int:
 
 def _allow(request: web.Request, *methods: str) -> None:
     if request.method not in methods:
-        raise ApiError(405, "method_not_allowed", f"{request.method} is not allowed here; allowed: {', '.join(methods)}")
+        raise ApiError(
+            405, "method_not_allowed", f"{request.method} is not allowed here; allowed: {', '.join(methods)}"
+        )
 
 
 def _unknown(request: web.Request) -> ApiError:

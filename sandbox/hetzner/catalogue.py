@@ -43,9 +43,7 @@ class Catalogue:
     def __init__(self, prices: Mapping[str, Any]) -> None:
         self._prices = prices
         sold = list(prices["locations"])
-        self.locations = {
-            name: _location(number, name) for number, name in enumerate([*sold, *_others(sold)], 1)
-        }
+        self.locations = {name: _location(number, name) for number, name in enumerate([*sold, *_others(sold)], 1)}
         self.server_types = {
             name: self._server_type(number, name, entry, sold)
             for number, (name, entry) in enumerate(prices["server_types"].items(), 101)

@@ -224,7 +224,9 @@ class LoadBalancers(Kind):
         refuse_locked(entry, f"load balancer {entry['id']}")
         net = project.get("networks", body["network"], "network")
         if entry["private_net"]:
-            raise ApiError(422, "load_balancer_already_attached", f"load balancer {entry['id']} is in a network already")
+            raise ApiError(
+                422, "load_balancer_already_attached", f"load balancer {entry['id']} is in a network already"
+            )
         zone = entry["location"]["network_zone"]
         ip = networks.place(project, net, zone, body.get("ip"), body.get("ip_range"))
         entry["private_net"].append({"network": net["id"], "ip": ip})
@@ -456,7 +458,12 @@ def _health_check(given: Any, port: int) -> Entry:
 
 
 def _http(project: Project, protocol: str, given: Body) -> Entry:
-    defaults: Entry = {"cookie_name": "HCLBSTICKY", "cookie_lifetime": 300, "timeout_idle": 50, "sticky_sessions": False}
+    defaults: Entry = {
+        "cookie_name": "HCLBSTICKY",
+        "cookie_lifetime": 300,
+        "timeout_idle": 50,
+        "sticky_sessions": False,
+    }
     if protocol == "http":
         return {**defaults, **{key: value for key, value in given.items() if key in defaults}}
     if not given.get("certificates"):
@@ -503,7 +510,9 @@ def _new_target(project: Project, entry: Entry, given: Any) -> Entry:
         server = project.get("servers", target["server"]["id"], "server")
         if private and _address(project, entry, server, private=True) is None:
             raise ApiError(
-                422, "resolve_cloud_private_targets_error", f"server {server['id']} is not in the load balancer's network"
+                422,
+                "resolve_cloud_private_targets_error",
+                f"server {server['id']} is not in the load balancer's network",
             )
     return {**target, "use_private_ip": private}
 

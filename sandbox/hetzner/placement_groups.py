@@ -19,9 +19,7 @@ class PlacementGroups(Kind):
         return {**super().show(project, entry), "servers": members(project, entry["id"])}
 
     def create(self, project: Project, body: Body) -> Answer:
-        given = check(
-            body, {"name": NAME, "type": Field(str, required=True, choices=("spread",)), "labels": LABELS}
-        )
+        given = check(body, {"name": NAME, "type": Field(str, required=True, choices=("spread",)), "labels": LABELS})
         project.check_name(self.plural, given["name"])
         if len(project.kinds[self.plural]) >= GROUPS:
             raise too_many("placement_groups", GROUPS)

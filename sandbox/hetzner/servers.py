@@ -229,15 +229,15 @@ def _refuse_out_of_stock(project: Project, type: Entry, location: str) -> None:
 
 def _image(project: Project, wanted: str, type: Entry) -> Entry:
     found = [
-        entry
-        for entry in project.cloud.kinds["images"].all(project)
-        if wanted in (entry["name"], str(entry["id"]))
+        entry for entry in project.cloud.kinds["images"].all(project) if wanted in (entry["name"], str(entry["id"]))
     ]
     if not found:
         raise invalid({"image": [f"{wanted[:40]!r} is unknown"]})
     fitting = [entry for entry in found if entry["architecture"] == type["architecture"]]
     if not fitting:
-        raise invalid({"image": [f"is for {found[0]['architecture']}, server type {type['name']} is {type['architecture']}"]})
+        raise invalid(
+            {"image": [f"is for {found[0]['architecture']}, server type {type['name']} is {type['architecture']}"]}
+        )
     return fitting[0]
 
 
@@ -310,9 +310,7 @@ def facts(project: Project, entry: Entry) -> ServerFacts:
         name=entry["name"],
         user_data=entry["_user_data"],
         public_ipv4=ipv4["ip"] if ipv4 else None,
-        attachments=tuple(
-            Attachment(net["network"], net["ip"], net["mac_address"]) for net in entry["private_net"]
-        ),
+        attachments=tuple(Attachment(net["network"], net["ip"], net["mac_address"]) for net in entry["private_net"]),
         labels=dict(entry["labels"]),
         location=entry["location"]["name"],
         server_type=entry["server_type"]["name"],
@@ -366,7 +364,9 @@ def _power(command: str, status: str, between: str) -> Callable[[Project, Entry,
 
 def _refuse_isolated(entry: Entry) -> None:
     if entry["_ipv4"] is None and entry["_ipv6"] is None and not entry["private_net"]:
-        raise ApiError(422, "invalid_input", f"server {entry['id']} has no network: it cannot be started", {"fields": []})
+        raise ApiError(
+            422, "invalid_input", f"server {entry['id']} has no network: it cannot be started", {"fields": []}
+        )
 
 
 def _shutdown(project: Project, entry: Entry, body: Body) -> Answer:
@@ -383,9 +383,7 @@ def _shutdown(project: Project, entry: Entry, body: Body) -> Answer:
                 project.cloud.machines.power_off(entry["id"])
 
     clock, seconds = project.cloud.world.clock, project.cloud.world.latencies.seconds("shutdown")
-    return acted(
-        project.act("shutdown_server", [("server", entry["id"])], lambda: clock.call_later(seconds, stopped))
-    )
+    return acted(project.act("shutdown_server", [("server", entry["id"])], lambda: clock.call_later(seconds, stopped)))
 
 
 def _restart(command: str) -> Callable[[Project, Entry, Body], Answer]:

@@ -80,7 +80,9 @@ class Volumes(Kind):
     def delete(self, project: Project, entry: Entry) -> Answer:
         self.refuse_protected(entry)
         if entry["server"] is not None:
-            raise ApiError(422, "resource_in_use", f"volume {entry['id']} is still attached to server {entry['server']}")
+            raise ApiError(
+                422, "resource_in_use", f"volume {entry['id']} is still attached to server {entry['server']}"
+            )
         return super().delete(project, entry)
 
     def _attach(self, project: Project, entry: Entry, body: Body) -> Answer:
