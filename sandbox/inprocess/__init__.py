@@ -3,6 +3,6 @@
 It does what the engine does for a first run. There is no state, so a stack that is up cannot be updated, only taken down.
 """
 
-from .run import down, run
+from .run import down, run, unprotect
 
-__all__ = ["down", "run"]
+__all__ = ["down", "run", "unprotect"]

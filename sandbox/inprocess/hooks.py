@@ -23,12 +23,14 @@ class Hooks:
     Args:
         loop: The loop on which the program runs, and on which its hooks run.
         preview: Hooks are skipped in a preview unless they ask for it.
+        skipped: Whether all hooks are, since what they ask is not there.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, *, preview: bool) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, *, preview: bool, skipped: bool = False) -> None:
         self._loop = loop
         self._context = contextvars.copy_context()
         self._preview = preview
+        self._skipped = skipped
         self._hooks: dict[str, ResourceHook] = {}
 
     def register_resource_hook(self, hook: ResourceHook) -> None:
@@ -68,6 +70,8 @@ class Hooks:
             hook = self._hooks.get(name)
             if hook is None:
                 raise HookError(f'hook "{name}" was not registered')
+            if self._skipped:
+                continue
             if self._preview and not (hook.opts and hook.opts.on_dry_run):
                 continue
             try:

@@ -13,9 +13,9 @@ import grpc
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import resource_pb2
 
-from ..deployment import PROVIDER_PREFIX, REFERENCE_TYPE, STACK_TYPE, Diagnostic, Resource, State
+from ..deployment import PROVIDER_PREFIX, REFERENCE_TYPE, STACK_TYPE, STATE_FUNCTION, Diagnostic, Resource, State
 from ..plugins.check import Failure
-from ..plugins.package import Created, ProviderError, Surroundings, Target
+from ..plugins.package import Created, PartiallyCreated, ProviderError, Surroundings, Target
 from ..plugins.schema import package_of
 from ..plugins.values import Properties, Secret, annotate, contains, decode, encode, masked, plain
 from .hooks import HookError, Hooks
@@ -144,7 +144,7 @@ class Monitor:
             read = found.package.read(Target(request.type, request.name), request.id, {}, plain(given))
             if read is None:
                 raise ProviderError(f"resource '{request.id}' does not exist")
-            outputs = annotate(read, given)
+            outputs = annotate(read.outputs, given)
         outputs = _with_secrets(outputs, request.additionalSecretOutputs)
         with self._lock:
             self.record.resources[urn] = Resource(
@@ -161,6 +161,9 @@ class Monitor:
 
     def Invoke(self, request: resource_pb2.ResourceInvokeRequest) -> resource_pb2.ResourceInvokeResponse:
         arguments = decode(request.args)
+        if request.tok == STATE_FUNCTION:
+            # Nothing was deployed before: without an engine there is only a first time.
+            return _returned({"name": arguments["stackName"], "outputs": {}})
         try:
             provider = self._provider(request.provider, request.tok, "")
             if not provider.configured:
@@ -170,7 +173,7 @@ class Monitor:
             raise InvokeFailed(f"invocation of {request.tok} returned an error: {error}") from error
         if contains(arguments, Secret):
             result = {key: Secret(value) for key, value in result.items()}
-        return resource_pb2.ResourceInvokeResponse(**{"return": encode(result)})
+        return _returned(result)
 
     # -- providers
 
@@ -248,6 +251,15 @@ class Monitor:
             return self._go_on(urn, inputs)
         try:
             created = self._create(urn, request, target, provider, inputs)
+        except PartiallyCreated as partial:
+            # It is recorded as the engine records it: to be taken down, though nothing that depends on it is made.
+            outputs = annotate(partial.outputs, inputs)
+            with self._lock:
+                self.record.states.append(
+                    State(urn, request.type, partial.id, provider.urn, protect, retain, outputs=outputs)
+                )
+            self.record.error(str(partial), urn)
+            return _failed(urn)
         except (ProviderError, HookError) as error:
             self.record.error(str(error), urn)
             return _failed(urn)
@@ -355,6 +367,12 @@ class Monitor:
     def _report(self, type: str, name: str, urn: str, failures: Iterable[Failure]) -> None:
         for failure in failures:
             self.record.error(f"{type} resource '{name}' has a problem: {failure}", urn)
+
+
+def _returned(result: Properties) -> resource_pb2.ResourceInvokeResponse:
+    response = resource_pb2.ResourceInvokeResponse()
+    getattr(response, "return").CopyFrom(encode(result))
+    return response
 
 
 def _failed(urn: str) -> resource_pb2.RegisterResourceResponse:

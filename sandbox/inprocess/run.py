@@ -8,6 +8,7 @@ import contextvars
 import datetime
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,7 +20,7 @@ from pulumi.runtime.stack import ResourceRegistrationFailed, run_in_stack, wait_
 from ..cloud import Cloud
 from ..deployment import PROVIDER_PREFIX, Deployment, DeploymentFailed, Diagnostic, State
 from ..plugins.package import Package, ProviderError, Surroundings, Target
-from ..plugins.schema import package_of
+from ..plugins.schema import package_of, schema_of
 from ..plugins.values import Properties, masked, plain
 from .hooks import Hooks
 from .monitor import Monitor, Record, Setting
@@ -32,6 +33,7 @@ _SEVERITIES = {
     engine_pb2.ERROR: "error",
 }
 _DEPLOYED = "in_process_deployments"
+_PROTECTIONS = ("deleteProtection", "rebuildProtection")
 
 
 def _silent(operation: str, urn: str) -> None:
@@ -53,6 +55,7 @@ def run(
     stack_outputs: Mapping[str, Properties] | None = None,
     cloud: Cloud | None = None,
     catalogue: Path | None = None,
+    skipped: frozenset[str] = frozenset(),
     now: Callable[[], datetime.datetime] = _utc_now,
     progress: Callable[[str, str], None] = _silent,
 ) -> Deployment:
@@ -68,6 +71,8 @@ def run(
         stack_outputs: What stack references find, by ``organization/<project>/<stack>``; see ``Deployment.exports``.
         cloud: Where the providers' objects are made and looked up.
         catalogue: File with the server types that can be looked up.
+        skipped: Packages whose resources are checked and recorded, and made nowhere. Without ``kubernetes`` there is no
+            cluster to ask, so that hooks are skipped too.
         now: The clock of the providers.
         progress: Called with an operation and a URN for every resource.
 
@@ -84,7 +89,7 @@ def run(
         secret_keys=frozenset(secret_keys),
         preview=preview,
         stack_outputs=stack_outputs or {},
-        surroundings=Surroundings(cloud, catalogue, now),
+        surroundings=Surroundings(cloud, catalogue, now, skipped),
         progress=progress,
     )
     # The SDK keeps everything about a run in context variables: a copy of the context leaves no trace for the next run.
@@ -113,7 +118,7 @@ def _run(program: Callable[[], None], setting: Setting) -> Record:
     sdk.configure(
         sdk.Settings(project=setting.project, stack=setting.stack, dry_run=setting.preview, organization="organization")
     )
-    hooks = Hooks(loop, preview=setting.preview)
+    hooks = Hooks(loop, preview=setting.preview, skipped="kubernetes" in setting.surroundings.skipped)
     monitor = Monitor(setting, hooks)
     sdk.SETTINGS.monitor = cast("Any", monitor)
     sdk.SETTINGS.engine = cast("Any", _Engine(monitor.record))
@@ -175,8 +180,39 @@ def _claim(cloud: Cloud | None, project: str, stack: str) -> None:
     cloud.create(_DEPLOYED, {}, id=f"{project}-{stack}")
 
 
+def unprotect(deployment: Deployment, *, skipped: frozenset[str] = frozenset()) -> Deployment:
+    """Lift the protection of everything that ``run`` made, in the clouds too; returns what there is then.
+
+    Raises:
+        DeploymentFailed: a provider refused.
+    """
+    packages = _packages(deployment, Surroundings(None, None, _utc_now, skipped))
+    states = tuple(_unprotected(state, packages, deployment) for state in deployment.states)
+    return replace(deployment, states=states)
+
+
+def _unprotected(state: State, packages: Mapping[str, Package], deployment: Deployment) -> State:
+    lifted = {name: False for name in _PROTECTIONS if state.outputs.get(name) is True}
+    if lifted:
+        shape = schema_of(state.type).inputs
+        inputs = {name: value for name, value in plain(state.outputs).items() if name in shape}
+        target = Target(state.type, state.urn.rpartition("::")[2])
+        try:
+            packages[state.provider].update(
+                target, state.id, inputs, {**inputs, **lifted}, plain(state.outputs), preview=False
+            )
+        except ProviderError as error:
+            raise DeploymentFailed([Diagnostic("error", str(error), state.urn)], deployment) from error
+    return replace(state, protect=False, outputs={**state.outputs, **lifted})
+
+
 def down(
-    deployment: Deployment, *, cloud: Cloud | None = None, now: Callable[[], datetime.datetime] = _utc_now
+    deployment: Deployment,
+    *,
+    cloud: Cloud | None = None,
+    skipped: frozenset[str] = frozenset(),
+    now: Callable[[], datetime.datetime] = _utc_now,
+    progress: Callable[[str, str], None] = _silent,
 ) -> None:
     """Delete what ``run`` made, in reverse order.
 
@@ -189,10 +225,11 @@ def down(
             [Diagnostic("error", "is protected: take its protection away first", state.urn) for state in kept],
             deployment,
         )
-    packages = _packages(deployment, Surroundings(cloud, None, now))
+    packages = _packages(deployment, Surroundings(cloud, None, now, skipped))
     for state in reversed(deployment.states):
         if state.type.startswith(PROVIDER_PREFIX) or state.retain_on_delete:
             continue
+        progress("delete", state.urn)
         name = state.urn.rpartition("::")[2]
         try:
             packages[state.provider or package_of(state.type)].delete(

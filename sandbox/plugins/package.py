@@ -33,11 +33,13 @@ class Surroundings:
         cloud: Where objects are made and looked up; None for packages that need none.
         catalogue: File with the server types that can be looked up (see ``Hcloud``).
         now: The clock, for validity periods.
+        skipped: Packages whose resources are checked, and made nowhere.
     """
 
     cloud: Cloud | None = None
     catalogue: Path | None = None
     now: Callable[[], datetime.datetime] = lambda: datetime.datetime.now(datetime.UTC)
+    skipped: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,28 @@ class Created:
 
     id: str
     outputs: Properties
+
+
+@dataclass(frozen=True)
+class Read:
+    """A resource as the cloud tells it: its outputs, and the inputs that would make it so."""
+
+    outputs: Properties
+    inputs: Properties
+
+
+class PartiallyCreated(ProviderError):  # noqa: N818  what it tells is not only an error
+    """A resource was made, and something after that failed: it is recorded, and tried again as an update.
+
+    Args:
+        id: Its id.
+        outputs: What is known of it.
+        reason: What failed.
+    """
+
+    def __init__(self, id: str, outputs: Properties, reason: str) -> None:
+        super().__init__(reason)
+        self.id, self.outputs = id, outputs
 
 
 @dataclass(frozen=True)
@@ -209,10 +233,10 @@ class Package:
         """Make a resource for good."""
         raise NotImplementedError(target.token)
 
-    def read(self, target: Target, id: str, inputs: Properties, outputs: Properties) -> Properties | None:
-        """The outputs as they are now; None when the resource is gone."""
+    def read(self, target: Target, id: str, inputs: Properties, outputs: Properties) -> Read | None:
+        """The resource as it is now; None when it is gone. At an import inputs and outputs are empty."""
         del target, id
-        return outputs or dict(inputs)
+        return Read(outputs or dict(inputs), dict(inputs))
 
     def update(
         self, target: Target, id: str, old: Properties, new: Properties, outputs: Properties, *, preview: bool
@@ -225,6 +249,9 @@ class Package:
     def delete(self, target: Target, id: str, outputs: Properties) -> None:
         """Remove a resource."""
         del target, id, outputs
+
+    def cancel(self) -> None:
+        """The engine wants an end: what waits stops waiting."""
 
     # -- functions
 

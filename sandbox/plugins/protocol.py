@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         plugin_pb2,
         provider_pb2,
         provider_pb2_grpc,
+        status_pb2,
     )
 else:
 
@@ -38,6 +39,7 @@ else:
         plugin_pb2 = _load("plugin_pb2")
         provider_pb2 = _load("provider_pb2")
         provider_pb2_grpc = _load("provider_pb2_grpc")
+        status_pb2 = _load("status_pb2")
         language_pb2 = _load("language_pb2")
         language_pb2_grpc = _load("language_pb2_grpc")
     finally:
@@ -59,4 +61,5 @@ __all__ = [
     "plugin_pb2",
     "provider_pb2",
     "provider_pb2_grpc",
+    "status_pb2",
 ]

@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import grpc
-from google.protobuf import empty_pb2
+from google.protobuf import any_pb2, empty_pb2
 
 from ..cloud import Cloud, CloudError, FileCloud
 from .check import Failure
-from .package import Package, ProviderError, Surroundings, Target
+from .package import Package, PartiallyCreated, ProviderError, Surroundings, Target
 from .packages import open_package
-from .protocol import CHANNEL_OPTIONS, plugin_pb2, provider_pb2, provider_pb2_grpc
+from .protocol import CHANNEL_OPTIONS, plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
 from .values import decode, encode, plain
 
 CLOUD_VARIABLE = "SANDBOX_CLOUD"
@@ -57,6 +57,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
 
     def Cancel(self, request: Any, context: grpc.ServicerContext) -> Any:
         del context
+        self._package.cancel()
         return request
 
     # -- its configuration
@@ -113,13 +114,13 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
 
     def Read(self, request: Any, context: grpc.ServicerContext) -> Any:
         inputs = plain(decode(request.inputs))
-        outputs = _answer(
+        found = _answer(
             context,
             lambda: self._package.read(_target(request), request.id, inputs, plain(decode(request.properties))),
         )
-        if outputs is None:
+        if found is None:
             return provider_pb2.ReadResponse(id="")
-        return provider_pb2.ReadResponse(id=request.id, properties=encode(outputs), inputs=encode(inputs))
+        return provider_pb2.ReadResponse(id=request.id, properties=encode(found.outputs), inputs=encode(found.inputs))
 
     def Update(self, request: Any, context: grpc.ServicerContext) -> Any:
         outputs = _answer(
@@ -154,9 +155,24 @@ def _answer(context: grpc.ServicerContext, work: Callable[[], Answer]) -> Answer
     """Do the work; what a provider refuses becomes the call's error, without a traceback."""
     try:
         return work()
+    except PartiallyCreated as partial:
+        _tell_partial(context, partial)
+        context.abort(grpc.StatusCode.UNKNOWN, str(partial))
+        raise AssertionError("abort does not return") from partial
     except (ProviderError, CloudError) as error:
         context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
         raise AssertionError("abort does not return") from error
+
+
+def _tell_partial(context: grpc.ServicerContext, partial: PartiallyCreated) -> None:
+    """The engine records a resource whose creation failed half-way when the error's details say so."""
+    detail = provider_pb2.ErrorResourceInitFailed(
+        id=partial.id, properties=encode(partial.outputs), inputs=encode(partial.outputs), reasons=[str(partial)]
+    )
+    packed = any_pb2.Any()
+    packed.Pack(detail)
+    status = status_pb2.Status(code=grpc.StatusCode.UNKNOWN.value[0], message=str(partial), details=[packed])
+    context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
 
 
 def _failures(failures: list[Failure]) -> list[Any]:

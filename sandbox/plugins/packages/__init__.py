@@ -3,6 +3,7 @@
 import importlib
 
 from ..package import Package, ProviderError, Surroundings
+from ..skipped import skipped
 
 NAMES = ("cloudflare", "hcloud", "kubernetes", "minio", "random", "tls")
 
@@ -17,5 +18,5 @@ def open_package(name: str, surroundings: Surroundings | None = None) -> Package
         raise ProviderError(f"the sandbox has no plugin for {name}; it has {', '.join(NAMES)}")
     # Imported when asked for: a plugin process serves one package, and tls alone needs `cryptography`.
     module = importlib.import_module(f"{__name__}.{name}")
-    package: Package = module.PACKAGE(surroundings)
-    return package
+    kind: type[Package] = module.PACKAGE
+    return (skipped(kind) if surroundings and name in surroundings.skipped else kind)(surroundings)

@@ -1,0 +1,565 @@
+"""The part of Cloudflare's API that the edge uses: zones, records, settings, rulesets, certificates, tunnels."""
+
+import json
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+from aiohttp import web
+
+from ..world import World
+from .certificates import OriginCa, describe_leaf
+from .dns import check_record
+from .errors import ApiError, invalid, not_found
+from .plans import MANAGED, PLANS
+from .rulesets import check_rules
+from .settings import DEFAULTS, check_setting
+
+Entry = dict[str, Any]
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_BODY_LIMIT: Final = 1024 * 1024
+_PREFIX: Final = "/client/v4"
+
+
+class CloudflareCloud:
+    """Emulates Cloudflare's API.
+
+    Args:
+        world: Time, faults, log.
+    """
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self._tokens: set[str] = set()
+        self._accounts: set[str] = set()
+        self._zones: dict[str, Entry] = {}
+        self._origin_ca = OriginCa()
+
+    def add_account(self, account_id: str) -> None:
+        """An account."""
+        self._accounts.add(account_id)
+
+    def add_zone(self, name: str, *, zone_id: str, account_id: str, plan: str = "pro") -> None:
+        """A zone that is active, with a plan (``free``, ``pro``, ``business``)."""
+        self._zones[zone_id] = {
+            "id": zone_id,
+            "name": name,
+            "account": account_id,
+            "plan": plan,
+            "created_on": self.now(),
+            "dns_records": {},
+            "rulesets": {},
+            "settings": {},
+            "origin_pull_certificates": {},
+            "origin_pulls_enabled": False,
+            "origin_certificates": {},
+            "tunnels": {},
+        }
+
+    def add_token(self, token: str) -> None:
+        """A token that may do everything."""
+        self._tokens.add(token)
+
+    def now(self) -> str:
+        """The time, as the API writes it."""
+        return self.world.clock.now().isoformat(timespec="seconds").replace("+00:00", "Z")
+
+    def ids(self) -> dict[str, list[str]]:
+        """Ids of everything that somebody made and has not taken away, by kind."""
+        found: dict[str, list[str]] = {kind: [] for kind in _OWNED}
+        for zone in self._zones.values():
+            for kind, entries in found.items():
+                entries += [id for id, entry in zone[kind].items() if not _is_gone(entry)]
+        return found
+
+    def dump(self) -> Entry:
+        """Everything, as JSON. The key of the origin CA stays where it is."""
+        return json.loads(
+            json.dumps({"tokens": sorted(self._tokens), "accounts": sorted(self._accounts), "zones": self._zones})
+        )
+
+    def load(self, content: Mapping[str, Any]) -> None:
+        """Put back what `dump` told."""
+        self._tokens, self._accounts = set(content["tokens"]), set(content["accounts"])
+        self._zones = dict(content["zones"])
+
+    # -- HTTP
+
+    def application(self) -> web.Application:
+        """Serves ``/client/v4``."""
+        application = web.Application(
+            middlewares=[*self.world.middlewares("cloudflare"), self._guard], client_max_size=_BODY_LIMIT
+        )
+        zone, account = f"{_PREFIX}/zones/{{zone}}", f"{_PREFIX}/accounts/{{account}}"
+        application.add_routes(
+            [
+                web.get(f"{_PREFIX}/user/tokens/verify", self._verify),
+                web.get(f"{_PREFIX}/ips", self._ips),
+                web.get(f"{_PREFIX}/zones", self._list_zones),
+                web.get(zone, self._get_zone),
+                web.get(f"{zone}/dns_records", self._list_records),
+                web.post(f"{zone}/dns_records", self._add_record),
+                web.get(f"{zone}/dns_records/{{id}}", self._get_record),
+                web.put(f"{zone}/dns_records/{{id}}", self._change_record),
+                web.patch(f"{zone}/dns_records/{{id}}", self._change_record),
+                web.delete(f"{zone}/dns_records/{{id}}", self._delete_record),
+                web.get(f"{zone}/settings/{{id}}", self._get_setting),
+                web.patch(f"{zone}/settings/{{id}}", self._change_setting),
+                web.get(f"{zone}/rulesets", self._list_rulesets),
+                web.post(f"{zone}/rulesets", self._add_ruleset),
+                web.get(f"{zone}/rulesets/phases/{{phase}}/entrypoint", self._get_entrypoint),
+                web.put(f"{zone}/rulesets/phases/{{phase}}/entrypoint", self._put_entrypoint),
+                web.get(f"{zone}/rulesets/{{id}}", self._get_ruleset),
+                web.put(f"{zone}/rulesets/{{id}}", self._change_ruleset),
+                web.delete(f"{zone}/rulesets/{{id}}", self._delete_ruleset),
+                web.get(f"{zone}/origin_tls_client_auth", self._list_pulls),
+                web.post(f"{zone}/origin_tls_client_auth", self._add_pull),
+                web.get(f"{zone}/origin_tls_client_auth/settings", self._get_pulls),
+                web.put(f"{zone}/origin_tls_client_auth/settings", self._switch_pulls),
+                web.get(f"{zone}/origin_tls_client_auth/{{id}}", self._get_pull),
+                web.delete(f"{zone}/origin_tls_client_auth/{{id}}", self._delete_pull),
+                web.get(f"{_PREFIX}/certificates", self._list_certificates),
+                web.post(f"{_PREFIX}/certificates", self._sign),
+                web.get(f"{_PREFIX}/certificates/{{id}}", self._get_certificate),
+                web.delete(f"{_PREFIX}/certificates/{{id}}", self._revoke),
+                web.get(f"{account}/cfd_tunnel", self._list_tunnels),
+                web.post(f"{account}/cfd_tunnel", self._add_tunnel),
+                web.get(f"{account}/cfd_tunnel/{{id}}", self._get_tunnel),
+                web.patch(f"{account}/cfd_tunnel/{{id}}", self._change_tunnel),
+                web.delete(f"{account}/cfd_tunnel/{{id}}", self._delete_tunnel),
+                web.get(f"{account}/cfd_tunnel/{{id}}/token", self._tunnel_token),
+                web.get(f"{account}/cfd_tunnel/{{id}}/configurations", self._get_tunnel_config),
+                web.put(f"{account}/cfd_tunnel/{{id}}/configurations", self._put_tunnel_config),
+            ]
+        )
+        return application
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            self._authenticate(request)
+            return await handler(request)
+        except ApiError as error:
+            return _refusal(error.status, error.code, error.message)
+        except web.HTTPNotFound:
+            return _refusal(404, 7003, f"No route for that URI: {request.path[:100]!r}")
+        except web.HTTPMethodNotAllowed:
+            return _refusal(405, 10405, f"{request.method} is not allowed here")
+        except web.HTTPRequestEntityTooLarge:
+            return _refusal(413, 10413, f"the body is larger than {_BODY_LIMIT} bytes")
+
+    def _authenticate(self, request: web.Request) -> None:
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if scheme != "Bearer" or not 40 <= len(token) <= 80 or not token.replace("-", "").replace("_", "").isalnum():
+            raise ApiError(400, 6003, "Invalid request headers")
+        if token not in self._tokens:
+            raise ApiError(403, 10000, "Authentication error")
+
+    # -- zones
+
+    async def _verify(self, request: web.Request) -> web.Response:
+        del request
+        return _result({"id": "0" * 32, "status": "active"})
+
+    async def _ips(self, request: web.Request) -> web.Response:
+        del request
+        return _result({"ipv4_cidrs": ["192.0.2.0/24"], "ipv6_cidrs": ["2001:db8::/32"], "etag": "1"})
+
+    async def _list_zones(self, request: web.Request) -> web.Response:
+        wanted = request.query.get("name")
+        found = [_shown_zone(zone) for zone in self._zones.values() if wanted in (None, zone["name"])]
+        return _list(found, request)
+
+    async def _get_zone(self, request: web.Request) -> web.Response:
+        return _result(_shown_zone(self._zone(request)))
+
+    def _zone(self, request: web.Request) -> Entry:
+        id = request.match_info["zone"]
+        if id not in self._zones:
+            raise not_found("zone", id)
+        return self._zones[id]
+
+    def _entry(self, request: web.Request, kind: str, what: str) -> Entry:
+        entries, id = self._zone(request)[kind], request.match_info["id"]
+        if id not in entries:
+            raise not_found(what, id)
+        return entries[id]
+
+    # -- DNS records
+
+    async def _list_records(self, request: web.Request) -> web.Response:
+        found = list(self._zone(request)["dns_records"].values())
+        for name in ("name", "type", "content"):
+            if name in request.query:
+                found = [entry for entry in found if entry[name] == request.query[name]]
+        return _list(found, request)
+
+    async def _add_record(self, request: web.Request) -> web.Response:
+        zone, body = self._zone(request), await _body(request)
+        if len(zone["dns_records"]) >= PLANS[zone["plan"]].dns_records:
+            raise invalid("Record quota exceeded.", 81045)
+        record = check_record(body, zone["name"], list(zone["dns_records"].values()))
+        made = {"id": secrets.token_hex(16), **record, "created_on": self.now(), "modified_on": self.now()}
+        zone["dns_records"][made["id"]] = made
+        return _result(made)
+
+    async def _get_record(self, request: web.Request) -> web.Response:
+        return _result(self._entry(request, "dns_records", "record"))
+
+    async def _change_record(self, request: web.Request) -> web.Response:
+        zone, entry, body = self._zone(request), self._entry(request, "dns_records", "record"), await _body(request)
+        if request.method == "PATCH":
+            body = {name: entry[name] for name in ("name", "type", "content", "ttl", "proxied", "comment")} | body
+        others = [other for other in zone["dns_records"].values() if other["id"] != entry["id"]]
+        entry.update(check_record(body, zone["name"], others), modified_on=self.now())
+        return _result(entry)
+
+    async def _delete_record(self, request: web.Request) -> web.Response:
+        entry = self._entry(request, "dns_records", "record")
+        del self._zone(request)["dns_records"][entry["id"]]
+        return _result({"id": entry["id"]})
+
+    # -- settings
+
+    async def _get_setting(self, request: web.Request) -> web.Response:
+        return _result(self._setting(request))
+
+    async def _change_setting(self, request: web.Request) -> web.Response:
+        setting, body = self._setting(request), await _body(request)
+        value = check_setting(setting["id"], body)
+        setting = {**setting, "value": value, "modified_on": self.now()}
+        self._zone(request)["settings"][setting["id"]] = setting
+        return _result(setting)
+
+    def _setting(self, request: web.Request) -> Entry:
+        id = request.match_info["id"]
+        if id not in DEFAULTS:
+            raise ApiError(404, 1003, f"unknown setting {id[:40]!r}")
+        default = {"id": id, "value": DEFAULTS[id], "editable": True, "modified_on": None}
+        return self._zone(request)["settings"].get(id, default)
+
+    # -- rulesets
+
+    async def _list_rulesets(self, request: web.Request) -> web.Response:
+        own = [
+            {key: value for key, value in entry.items() if key != "rules"}
+            for entry in self._zone(request)["rulesets"].values()
+        ]
+        managed = [
+            {"id": id, "name": name, "kind": "managed", "phase": "http_request_firewall_managed", "version": "1"}
+            for id, name in MANAGED.items()
+        ]
+        return _list([*own, *managed], request)
+
+    async def _add_ruleset(self, request: web.Request) -> web.Response:
+        zone, body = self._zone(request), await _body(request)
+        _need(body, "name", "kind", "phase")
+        if body["kind"] == "zone" and self._entrypoint(zone, body["phase"]) is not None:
+            raise invalid(f"a zone ruleset for the phase {body['phase']} exists already", 20217)
+        return _result(self._write_ruleset(zone, None, body))
+
+    async def _get_entrypoint(self, request: web.Request) -> web.Response:
+        found = self._entrypoint(self._zone(request), request.match_info["phase"])
+        if found is None:
+            raise not_found("ruleset of the phase", request.match_info["phase"])
+        return _result(found)
+
+    async def _put_entrypoint(self, request: web.Request) -> web.Response:
+        zone, phase = self._zone(request), request.match_info["phase"]
+        body = {"name": "default", **await _body(request), "kind": "zone", "phase": phase}
+        return _result(self._write_ruleset(zone, self._entrypoint(zone, phase), body))
+
+    async def _get_ruleset(self, request: web.Request) -> web.Response:
+        return _result(self._entry(request, "rulesets", "ruleset"))
+
+    async def _change_ruleset(self, request: web.Request) -> web.Response:
+        entry, body = self._entry(request, "rulesets", "ruleset"), await _body(request)
+        for name in ("kind", "phase"):
+            if body.get(name, entry[name]) != entry[name]:
+                raise invalid(f"the {name} of a ruleset cannot be changed", 20120)
+        return _result(self._write_ruleset(self._zone(request), entry, {**entry, **body}))
+
+    async def _delete_ruleset(self, request: web.Request) -> web.Response:
+        entry = self._entry(request, "rulesets", "ruleset")
+        del self._zone(request)["rulesets"][entry["id"]]
+        return web.Response(status=204)
+
+    def _entrypoint(self, zone: Entry, phase: str) -> Entry | None:
+        return next((each for each in zone["rulesets"].values() if each["phase"] == phase), None)
+
+    def _write_ruleset(self, zone: Entry, before: Entry | None, body: Entry) -> Entry:
+        rules = check_rules(body["phase"], body.get("rules") or [], PLANS[zone["plan"]])
+        known = {rule["id"]: rule for rule in (before or {}).get("rules", [])}
+        made = {
+            "id": before["id"] if before else secrets.token_hex(16),
+            "name": body["name"],
+            "description": body.get("description", ""),
+            "kind": body["kind"],
+            "phase": body["phase"],
+            "version": str(int(before["version"]) + 1 if before else 1),
+            "last_updated": self.now(),
+            "rules": [self._rule(rule, known) for rule in rules],
+        }
+        zone["rulesets"][made["id"]] = made
+        return made
+
+    def _rule(self, rule: Entry, known: Mapping[str, Entry]) -> Entry:
+        id = rule.get("id") if rule.get("id") in known else secrets.token_hex(16)
+        return {"enabled": True, "ref": id, **rule, "id": id, "version": "1", "last_updated": self.now()}
+
+    # -- client certificates at the origin
+
+    async def _list_pulls(self, request: web.Request) -> web.Response:
+        return _list(list(self._zone(request)["origin_pull_certificates"].values()), request)
+
+    async def _add_pull(self, request: web.Request) -> web.Response:
+        zone, body = self._zone(request), await _body(request)
+        _need(body, "certificate", "private_key")
+        described = describe_leaf(body["certificate"], body["private_key"])
+        made = {
+            "id": secrets.token_hex(16),
+            "certificate": body["certificate"],
+            **described,
+            "status": "active",
+            "enabled": True,
+            "uploaded_on": self.now(),
+        }
+        zone["origin_pull_certificates"][made["id"]] = made
+        return _result(made)
+
+    async def _get_pull(self, request: web.Request) -> web.Response:
+        return _result(self._entry(request, "origin_pull_certificates", "certificate"))
+
+    async def _delete_pull(self, request: web.Request) -> web.Response:
+        entry = self._entry(request, "origin_pull_certificates", "certificate")
+        del self._zone(request)["origin_pull_certificates"][entry["id"]]
+        return _result({**entry, "status": "pending_deletion", "enabled": False})
+
+    async def _get_pulls(self, request: web.Request) -> web.Response:
+        return _result({"enabled": self._zone(request)["origin_pulls_enabled"]})
+
+    async def _switch_pulls(self, request: web.Request) -> web.Response:
+        zone, body = self._zone(request), await _body(request)
+        if not isinstance(body.get("enabled"), bool):
+            raise invalid("enabled must be true or false")
+        zone["origin_pulls_enabled"] = body["enabled"]
+        return _result({"enabled": body["enabled"]})
+
+    # -- origin CA
+
+    async def _list_certificates(self, request: web.Request) -> web.Response:
+        id = request.query.get("zone_id", "")
+        if id not in self._zones:
+            raise not_found("zone", id)
+        return _list(list(self._zones[id]["origin_certificates"].values()), request)
+
+    async def _sign(self, request: web.Request) -> web.Response:
+        body = await _body(request)
+        _need(body, "csr", "hostnames", "request_type")
+        zone = self._zone_of(body["hostnames"])
+        made = self._origin_ca.sign(body, self.world.clock.now())
+        zone["origin_certificates"][made["id"]] = made
+        return _result(made)
+
+    def _zone_of(self, hostnames: Any) -> Entry:
+        if not isinstance(hostnames, list) or not hostnames:
+            raise invalid("hostnames must name at least one host", 1010)
+        for zone in self._zones.values():
+            if all(str(host) == zone["name"] or str(host).endswith("." + zone["name"]) for host in hostnames):
+                return zone
+        raise invalid(f"the hostnames {hostnames} are in no zone of this account", 1010)
+
+    async def _get_certificate(self, request: web.Request) -> web.Response:
+        return _result(self._certificate(request)[1])
+
+    async def _revoke(self, request: web.Request) -> web.Response:
+        zone, entry = self._certificate(request)
+        del zone["origin_certificates"][entry["id"]]
+        return _result({"id": entry["id"], "revoked_at": self.now()})
+
+    def _certificate(self, request: web.Request) -> tuple[Entry, Entry]:
+        id = request.match_info["id"]
+        for zone in self._zones.values():
+            if id in zone["origin_certificates"]:
+                return zone, zone["origin_certificates"][id]
+        raise not_found("certificate", id)
+
+    # -- tunnels
+
+    async def _list_tunnels(self, request: web.Request) -> web.Response:
+        found = list(self._tunnels(request).values())
+        if "is_deleted" in request.query:
+            found = [
+                each for each in found if (each["deleted_at"] is not None) == (request.query["is_deleted"] == "true")
+            ]
+        return _list([_shown_tunnel(each) for each in found], request)
+
+    async def _add_tunnel(self, request: web.Request) -> web.Response:
+        tunnels, body = self._tunnels(request), await _body(request)
+        _need(body, "name")
+        if any(each["name"] == body["name"] and each["deleted_at"] is None for each in tunnels.values()):
+            raise ApiError(409, 1013, "You already have a tunnel with this name")
+        made = {
+            "id": _uuid(),
+            "account_tag": request.match_info["account"],
+            "name": body["name"],
+            "config_src": body.get("config_src", "local"),
+            "created_at": self.now(),
+            "deleted_at": None,
+            "secret": body.get("tunnel_secret") or _secret(),
+            "config": None,
+            "config_version": 0,
+        }
+        tunnels[made["id"]] = made
+        return _result(_shown_tunnel(made))
+
+    async def _get_tunnel(self, request: web.Request) -> web.Response:
+        return _result(_shown_tunnel(self._tunnel(request)))
+
+    async def _change_tunnel(self, request: web.Request) -> web.Response:
+        tunnel, body = self._tunnel(request), await _body(request)
+        tunnel["name"] = body.get("name", tunnel["name"])
+        tunnel["secret"] = body.get("tunnel_secret", tunnel["secret"])
+        return _result(_shown_tunnel(tunnel))
+
+    async def _delete_tunnel(self, request: web.Request) -> web.Response:
+        tunnel = self._tunnel(request)
+        tunnel["deleted_at"] = self.now()
+        return _result(_shown_tunnel(tunnel))
+
+    async def _tunnel_token(self, request: web.Request) -> web.Response:
+        import base64  # noqa: PLC0415
+
+        tunnel = self._tunnel(request)
+        content = json.dumps({"a": tunnel["account_tag"], "t": tunnel["id"], "s": tunnel["secret"]})
+        return _result(base64.b64encode(content.encode()).decode())
+
+    async def _get_tunnel_config(self, request: web.Request) -> web.Response:
+        return _result(_shown_config(self._tunnel(request)))
+
+    async def _put_tunnel_config(self, request: web.Request) -> web.Response:
+        tunnel, body = self._tunnel(request), await _body(request)
+        tunnel["config"] = body.get("config")
+        tunnel["config_version"] += 1
+        return _result(_shown_config(tunnel))
+
+    def _tunnels(self, request: web.Request) -> dict[str, Entry]:
+        account = request.match_info["account"]
+        zone = next((zone for zone in self._zones.values() if zone["account"] == account), None)
+        if zone is None:
+            raise not_found("account", account)
+        return zone["tunnels"]
+
+    def _tunnel(self, request: web.Request) -> Entry:
+        tunnels, id = self._tunnels(request), request.match_info["id"]
+        if id not in tunnels:
+            raise not_found("tunnel", id)
+        return tunnels[id]
+
+
+_OWNED: Final = ("dns_records", "rulesets", "origin_certificates", "origin_pull_certificates", "tunnels")
+
+
+def _is_gone(entry: Entry) -> bool:
+    return entry.get("deleted_at") is not None
+
+
+def _uuid() -> str:
+    import uuid  # noqa: PLC0415
+
+    return str(uuid.uuid4())
+
+
+def _secret() -> str:
+    import base64  # noqa: PLC0415
+
+    return base64.b64encode(secrets.token_bytes(32)).decode()
+
+
+def _shown_zone(zone: Entry) -> Entry:
+    return {
+        "id": zone["id"],
+        "name": zone["name"],
+        "status": "active",
+        "paused": False,
+        "type": "full",
+        "development_mode": 0,
+        "name_servers": ["ns1.example.net", "ns2.example.net"],
+        "original_name_servers": [],
+        "created_on": zone["created_on"],
+        "modified_on": zone["created_on"],
+        "activated_on": zone["created_on"],
+        "account": {"id": zone["account"], "name": "sandbox"},
+        "owner": {"id": zone["account"], "name": "sandbox", "type": "organization"},
+        "plan": {"id": zone["plan"], "name": zone["plan"].capitalize(), "legacy_id": zone["plan"]},
+        "meta": {"step": 2, "custom_certificate_quota": 0, "page_rule_quota": 3, "phishing_detected": False},
+    }
+
+
+def _shown_tunnel(tunnel: Entry) -> Entry:
+    shown = {name: tunnel[name] for name in ("id", "account_tag", "name", "config_src", "created_at", "deleted_at")}
+    return {
+        **shown,
+        "tun_type": "cfd_tunnel",
+        "status": "inactive",
+        "remote_config": tunnel["config_src"] == "cloudflare",
+        "connections": [],
+        "metadata": {},
+    }
+
+
+def _shown_config(tunnel: Entry) -> Entry:
+    return {
+        "account_id": tunnel["account_tag"],
+        "tunnel_id": tunnel["id"],
+        "config": tunnel["config"],
+        "source": tunnel["config_src"],
+        "version": tunnel["config_version"],
+        "created_at": tunnel["created_at"],
+    }
+
+
+async def _body(request: web.Request) -> Entry:
+    try:
+        body: Any = json.loads(await request.read())
+    except (ValueError, RecursionError) as error:
+        raise invalid("the body is no JSON", 6007) from error
+    if not isinstance(body, dict):
+        raise invalid("the body must be a JSON object", 6007)
+    return body  # pyright: ignore[reportUnknownVariableType]  JSON
+
+
+def _need(body: Entry, *names: str) -> None:
+    missing = [name for name in names if name not in body]
+    wrong = [name for name in names if name in body and name != "hostnames" and not isinstance(body[name], str)]
+    if missing or wrong:
+        raise invalid(f"missing: {', '.join(missing) or 'nothing'}; of a wrong type: {', '.join(wrong) or 'nothing'}")
+
+
+def _result(result: Any) -> web.Response:
+    return web.json_response({"success": True, "errors": [], "messages": [], "result": result})
+
+
+def _list(found: list[Entry], request: web.Request) -> web.Response:
+    page, size = (_number(request, name, default) for name, default in (("page", 1), ("per_page", 100)))
+    shown = found[(page - 1) * size : page * size]
+    info = {
+        "page": page,
+        "per_page": size,
+        "count": len(shown),
+        "total_count": len(found),
+        "total_pages": max(1, -(-len(found) // size)),
+    }
+    return web.json_response({"success": True, "errors": [], "messages": [], "result": shown, "result_info": info})
+
+
+def _number(request: web.Request, name: str, default: int) -> int:
+    text = request.query.get(name, str(default))
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= 5_000_000:
+        raise invalid(f"{name} must be a number from 1")
+    return int(text)
+
+
+def _refusal(status: int, code: int, message: str) -> web.Response:
+    content = {"success": False, "errors": [{"code": code, "message": message}], "messages": [], "result": None}
+    return web.json_response(content, status=status, headers={"x-should-retry": "false"})
