@@ -11,6 +11,9 @@ _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 CLUSTER_LABEL = "cluster"
 """Every selector names the cluster: two clusters live in one project."""
 
+PLATFORM_LABEL = "platform"
+"""On what belongs to no cluster; its value is the program's name."""
+
 
 class InvalidNameError(ValueError):
     """A name that Hetzner or Kubernetes would refuse."""

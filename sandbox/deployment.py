@@ -9,6 +9,7 @@ from .plugins.values import Properties
 STACK_TYPE = "pulumi:pulumi:Stack"
 PROVIDER_PREFIX = "pulumi:providers:"
 REFERENCE_TYPE = "pulumi:pulumi:StackReference"
+STATE_FUNCTION = "pulumi:pulumi:readStackResourceOutputs"
 
 
 @dataclass(frozen=True)

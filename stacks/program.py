@@ -8,7 +8,7 @@ import pulumi_hcloud as hcloud
 import pulumi_random as random
 import pulumi_tls as tls
 
-from . import checks, region, shared
+from . import checks, preflight, region, shared
 from .models import RegionalStack, SharedStack
 from .placeholders import placeholders
 from .settings import ACCESS_FILE, PROJECT, REGIONS_FILE, Reader, Settings
@@ -19,14 +19,19 @@ def main(root: Path) -> None:
 
     Raises:
         ConfigurationError: with everything that is wrong; nothing has been registered then.
+        PreflightError: the token does not belong to the recorded deployment; nothing has been registered then.
     """
     stack = pulumi.get_stack()
     block, settings = configuration(
         root, stack, pulumi.Config(PROJECT).get("stack"), _given, pulumi.runtime.is_config_secret
     )
     warn(stack, block, settings)
+    recorded = preflight.refuse_other_project(stack)
     if isinstance(block, SharedStack):
-        outputs = shared.build(block, settings, _shared_providers(block))
+        providers = _shared_providers(block)
+        if recorded is None:
+            preflight.refuse_lost_state(providers[0])
+        outputs = shared.build(block, settings, providers)
     else:
         secret = pulumi.Config(PROJECT).require_secret("backupSecretKey")
         outputs = region.build(block, settings, _providers(), secret)

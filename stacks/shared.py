@@ -13,17 +13,15 @@ from .checks import numbers
 from .cost import shared_cost
 from .edge import EDGE_GENERATIONS, api_label, custom_rule, ddos_override, rate_limit
 from .models import SharedStack
+from .sentinel import LABELS, NETWORK
 from .settings import Settings
 from .storage import buckets, etcd_bucket
-
-NETWORK = "platform"
-"""Name of the Hetzner Network."""
 
 
 def build(block: SharedStack, settings: Settings, providers: list[pulumi.ProviderResource]) -> Mapping[str, object]:
     """Compose the stack; returns what it exports (see `outputs` for who reads it)."""
     opts = pulumi.ResourceOptions(providers=providers)
-    network = Network("network", {"name": NETWORK, "protection": block.protection}, opts)
+    network = Network("network", {"name": NETWORK, "protection": block.protection, "labels": dict(LABELS)}, opts)
     keys = SshKeys("ssh-keys", {"keys": settings.access.ssh_keys}, opts)
     addresses = {
         name: ReservedAddresses(
