@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from sandbox.engine import Engine, find_cli
+from sandbox.engine import Engine
+from sandbox.toolchain import find_tool
 from sandbox.scratch import read
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -66,7 +67,7 @@ def _output(module: str, *arguments: str) -> str:
 
 
 def _real_engine() -> None:
-    cli = find_cli()
+    cli = find_tool("pulumi")
     if cli is None:
         print("skipped: previews by the real engine, there is no Pulumi command line (`make toolchain` gets one)")
         return

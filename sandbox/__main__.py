@@ -112,15 +112,16 @@ def _told() -> Generator[None]:
 def toolchain(
     download: Annotated[bool, typer.Option(help="take the pinned official release instead of building")] = False,
 ) -> None:
-    """Get the Pulumi command line: from PATH, the cache, a download, or a build."""
-    from .engine.toolchain import ToolchainError, get_cli  # noqa: PLC0415
+    """Get the tools that a sandbox is made of: from PATH, the cache, releases, or builds."""
+    from .toolchain import TOOLS, ToolchainError, get_tools  # noqa: PLC0415
 
     try:
-        cli = get_cli(download=download, say=print)
+        tools = get_tools(TOOLS, download=download, say=print)
     except ToolchainError as error:
         print(error, file=sys.stderr)
         raise typer.Exit(2) from None
-    print(f"{cli.path} (from {cli.source})")
+    for name, tool in tools.items():
+        print(f"{name}: {tool.path} (from {tool.source})")
 
 
 if __name__ == "__main__":

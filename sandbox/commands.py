@@ -19,7 +19,7 @@ from .inventory import Inventory, read_inventory
 from .progress import Steps
 from .toolchain import Tool, ToolchainError, get_tools
 
-MACHINE_TOOLS: Final = ("etcd", "kube-apiserver", "kube-controller-manager", "versitygw")
+MACHINE_TOOLS: Final = ("etcd", "kube-apiserver", "kube-controller-manager", "moto_server")
 """What a sandbox of real parts needs besides Pulumi."""
 
 

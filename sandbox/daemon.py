@@ -33,7 +33,7 @@ async def serve(home: Home) -> None:
 
 
 def _object_store(home: Home, wanted: Wanted) -> ObjectStore | None:
-    path = wanted.tools.get("versitygw")
+    path = wanted.tools.get("moto_server")
     if path is None:
         return None
     store = ObjectStore(Path(path), home.directory / "buckets", wanted.object_store_user, new_secret())

@@ -38,7 +38,7 @@ class Wanted:
 
     Args:
         machines: See ``Options.machines``.
-        tools: Paths of etcd, kube-apiserver, kube-controller-manager and versitygw by name; those that are there.
+        tools: Paths of etcd, kube-apiserver, kube-controller-manager and moto by name; those that are there.
         zone: Cloudflare's zone: name, id, account id, plan.
         regions: Index by name.
         object_store_user: Access key id of the object store's administrator.

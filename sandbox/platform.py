@@ -13,11 +13,12 @@ from stacks.settings import PROJECT, SHARED, Settings
 from . import inprocess
 from .clouds import Access
 from .deployment import Deployment
-from .engine import Cli, Engine, EngineError
+from .engine import Engine, EngineError
 from .home import Home, Wanted
 from .inprocess.record import keep, recall
 from .plugins.values import Properties
 from .scratch import STACKS, ScratchStack
+from .toolchain import Tool
 
 Progress = Callable[[str, str, str], None]
 """Stack, operation, URN."""
@@ -76,7 +77,7 @@ class Operator(Protocol):
 class EngineOperator:
     """Works through the real engine, whose state is in the sandbox's directory."""
 
-    def __init__(self, cli: Cli, home: Home, plan: Plan, access: Access) -> None:
+    def __init__(self, cli: Tool, home: Home, plan: Plan, access: Access) -> None:
         self.engine = Engine(cli, home.engine, passphrase=PASSPHRASE, project=plan.root)
         self._plan, self._access, self._home = plan, access, home
         self._known = set(self.engine.stacks())

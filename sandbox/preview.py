@@ -18,8 +18,9 @@ from stacks.settings import PROJECT, SHARED, Settings
 from . import inprocess
 from .cloud import FileCloud
 from .deployment import Deployment
-from .engine import Cli, Engine, find_cli
+from .engine import Engine
 from .scratch import STACKS, ScratchStack, read
+from .toolchain import Tool, find_tool
 
 Progress = Callable[[str, str, str], None]
 """Stack, operation, URN."""
@@ -64,7 +65,7 @@ class Previews:
         return round(sum(stack.cost.monthly for stack in self.stacks.values()), 2)
 
 
-def choose_engine(wanted: str) -> tuple[Cli | None, str]:
+def choose_engine(wanted: str) -> tuple[Tool | None, str]:
     """The command line to use, or None for in-process; and what to tell about the choice. Never builds or downloads.
 
     Raises:
@@ -74,7 +75,7 @@ def choose_engine(wanted: str) -> tuple[Cli | None, str]:
         raise ChoiceError(f"ENGINE={wanted} is unknown: write auto, pulumi or inprocess")
     if wanted == "inprocess":
         return None, "in this process, as asked for by ENGINE=inprocess"
-    cli = find_cli()
+    cli = find_tool("pulumi")
     if cli is None:
         if wanted == "pulumi":
             raise ChoiceError("ENGINE=pulumi, but there is no Pulumi command line: `make toolchain` gets or builds one")
@@ -88,7 +89,7 @@ def choose_engine(wanted: str) -> tuple[Cli | None, str]:
     return cli, f"{cli.path} ({'.'.join(map(str, version))}, from {cli.source}) with the sandbox's plugins"
 
 
-def _version(cli: Cli) -> tuple[int, ...]:
+def _version(cli: Tool) -> tuple[int, ...]:
     shown = subprocess.run(
         [str(cli.path), "version"],
         capture_output=True,
@@ -181,7 +182,7 @@ def _in_process(root: Path, store: Path, scratch: Mapping[str, ScratchStack]) ->
     return run
 
 
-def _real_engine(cli: Cli, root: Path, directory: Path, store: Path, scratch: Mapping[str, ScratchStack]) -> Runner:
+def _real_engine(cli: Tool, root: Path, directory: Path, store: Path, scratch: Mapping[str, ScratchStack]) -> Runner:
     engine = Engine(
         cli,
         directory / "engine",

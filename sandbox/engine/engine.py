@@ -16,8 +16,8 @@ import yaml
 
 from ..deployment import Deployment, Diagnostic
 from ..plugins.packages import NAMES
+from ..toolchain import CHECKOUT, Tool
 from ..plugins.server import CATALOGUE_VARIABLE, CLOUD_VARIABLE
-from .cli import CHECKOUT, Cli
 from .digest import EventReader, read_digest
 
 LAUNCHER: Final = """#!/bin/sh
@@ -63,7 +63,7 @@ class Engine:
 
     def __init__(
         self,
-        cli: Cli,
+        cli: Tool,
         directory: Path,
         *,
         passphrase: str,

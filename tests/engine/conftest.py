@@ -11,8 +11,9 @@ import yaml
 
 from sandbox.cloud import FileCloud
 from sandbox.deployment import Deployment
-from sandbox.engine import Cli, Engine, EngineError, find_cli
+from sandbox.engine import Engine, EngineError
 from sandbox.scratch import read
+from sandbox.toolchain import Tool, find_tool
 
 from .cluster_api import ClusterApi, started_when_known
 
@@ -21,9 +22,9 @@ ZONE = "example.com"
 
 
 @pytest.fixture(scope="session")
-def cli() -> Cli:
+def cli() -> Tool:
     """The Pulumi command line; without one these tests have nothing to run."""
-    found = find_cli()
+    found = find_tool("pulumi")
     if found is None:
         pytest.skip("no Pulumi command line on PATH or in the cache: `make toolchain` gets one")
     return found
@@ -98,7 +99,7 @@ def _plain(value: Any) -> str:
 
 
 @pytest.fixture(scope="module")
-def project(cli: Cli, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+def project(cli: Tool, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """One scratch project for the tests of a module, which tell one story in order."""
     base = tmp_path_factory.mktemp("engine")
     directory = base / "project"

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from sandbox.deployment import Deployment
-from sandbox.engine import Cli
 from sandbox.preview import preview
+from sandbox.toolchain import Tool
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
 
@@ -35,7 +35,7 @@ def comparable(deployment: Deployment) -> dict[str, Any]:
     }
 
 
-def test_both_engines_preview_the_same(cli: Cli, tmp_path: Path) -> None:
+def test_both_engines_preview_the_same(cli: Tool, tmp_path: Path) -> None:
     del cli
     quiet = lambda *_: None  # noqa: E731
     found = {engine: preview(ROOT, engine, tmp_path / engine, quiet) for engine in ("inprocess", "pulumi")}

@@ -14,7 +14,8 @@ import pytest
 from sandbox import inprocess
 from sandbox.cloud import CloudError, FileCloud
 from sandbox.deployment import DeploymentFailed
-from sandbox.engine.toolchain import ToolchainError, checksum
+from sandbox.toolchain import checksum
+from sandbox.toolchain.releases import ReleaseError
 from sandbox.plugins.package import Package, ProviderError, Surroundings, Target
 from sandbox.plugins.packages import open_package
 from sandbox.plugins.values import UNKNOWN, Secret, annotate, decode, encode, masked, plain
@@ -271,5 +272,5 @@ def test_down_refuses_what_is_protected_and_then_deletes_nothing(tmp_path: Path)
 def test_a_release_that_the_checksums_do_not_name_is_not_used() -> None:
     listing = f"{'a' * 64}  pulumi-v3.259.0-linux-x64.tar.gz\n"
     assert checksum("pulumi-v3.259.0-linux-x64.tar.gz", listing) == "a" * 64
-    with pytest.raises(ToolchainError, match="do not name"):
+    with pytest.raises(ReleaseError, match="do not name"):
         checksum("pulumi-v3.259.0-linux-arm64.tar.gz", listing)

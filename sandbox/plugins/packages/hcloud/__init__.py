@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import ClassVar, Final
 
 from ...check import Failure
-from ...package import EVERYTHING, Created, Kind, Package, ProviderError, Read, Target, kind
+from ...drift import imported, inputs_as_given
+from ...package import EVERYTHING, Change, Created, Kind, Package, ProviderError, Read, Target, kind
 from ...schema import schema_of
 from ...values import Properties, Unknown
 from .api import Api, seconds
@@ -27,6 +28,17 @@ TOKEN_LENGTH: Final = 64
 ENDPOINT: Final = "https://api.hetzner.cloud/v1"
 
 _RESOURCES: Final[Mapping[str, Resource]] = {**OBJECTS, **PARTS, "Server": Server()}
+
+_COMPUTED: Final[Mapping[str, tuple[str, ...]]] = {
+    "LoadBalancer": ("algorithm", "ipv4Id", "ipv6Id", "location", "networkZone"),
+    "LoadBalancerNetwork": ("enablePublicInterface", "ip", "networkId"),
+    "LoadBalancerTarget": ("usePrivateIp",),
+    "PrimaryIp": ("assigneeId", "assigneeType", "autoDelete"),
+    "Server": ("firewallIds", "location", "networks", "placementGroupId"),
+    "ServerNetwork": ("aliasIps", "ip", "networkId"),
+    "Volume": ("location",),
+}
+"""Optional and computed, as the Terraform provider declares them."""
 
 
 def _token(name: str) -> str:
@@ -119,14 +131,14 @@ class Hcloud(Package):
         found = self._resource(target).read(self.api, id, inputs, outputs)
         if found is None:
             return None
-        names = schema_of(target.token).inputs
-        if not inputs:
-            # An import: everything that the cloud tells and that a program could have said.
-            told = {
-                name: value for name, value in found.items() if name in names and value not in (None, "", [], {}, 0)
-            }
-            return Read(found, told)
-        return Read(found, {name: _as_given(given, found.get(name, given)) for name, given in inputs.items()})
+        told = inputs_as_given(inputs, found) if inputs else imported(found, schema_of(target.token).inputs)
+        return Read(found, told)
+
+    def diff(self, target: Target, old: Properties, new: Properties, outputs: Properties) -> Change:
+        # What a program leaves to the cloud is no change, whatever an import told of it.
+        computed = _COMPUTED.get(target.token.rpartition(":")[2], ())
+        left = {name: value for name, value in old.items() if name in new or name not in computed}
+        return super().diff(target, left, new, outputs)
 
     def update(
         self, target: Target, id: str, old: Properties, new: Properties, outputs: Properties, *, preview: bool
@@ -147,26 +159,6 @@ class Hcloud(Package):
         if name not in _RESOURCES:
             raise ProviderError(f"the sandbox's hcloud plugin does not make {target.token}")
         return _RESOURCES[name]
-
-
-def _as_given(given: object, found: object) -> object:
-    """What the cloud tells, in the form in which the program said it."""
-    if isinstance(given, dict) and isinstance(found, dict):
-        if set(given) <= set(found):
-            return {name: _as_given(given[name], found[name]) for name in given} if _is_shape(given, found) else found
-        return found
-    if isinstance(given, list) and isinstance(found, list) and len(given) == len(found):
-        return [_as_given(one, other) for one, other in zip(given, found, strict=True)]
-    if isinstance(given, str) and isinstance(found, int) and not isinstance(found, bool):
-        return str(found)
-    if isinstance(given, int) and isinstance(found, str) and found.isdigit() and not isinstance(given, bool):
-        return int(found)
-    return found
-
-
-def _is_shape(given: dict[object, object], found: dict[object, object]) -> bool:
-    """Whether both are objects of the SDK, whose missing fields mean nothing; labels are told whole."""
-    return any(isinstance(value, dict | list | bool | int) for value in found.values()) or set(given) == set(found)
 
 
 def _check_server(inputs: Properties) -> list[Failure]:

@@ -27,9 +27,6 @@ class SshKey(Named):
     sent = ("publicKey",)
     renamed = {"fingerprint": "fingerprint"}
 
-    def outputs(self, entry: Entry) -> Properties:
-        return super().outputs(entry)
-
 
 class PlacementGroup(Named):
     """A placement group."""
@@ -75,6 +72,9 @@ class PrimaryIp(Named):
     def outputs(self, entry: Entry) -> Properties:
         told = super().outputs(entry)
         told["assigneeId"] = entry["assignee_id"] or 0
+        if entry["assignee_type"] == "unassigned":
+            # It says what it is for, not whose it is: the provider keeps what the program said.
+            del told["assigneeType"]
         address = str(entry["ip"])
         first = address.partition("/")[0]
         told["ipAddress"] = first + "1" if entry["type"] == "ipv6" else address

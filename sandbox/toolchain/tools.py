@@ -1,0 +1,116 @@
+"""Which tools there are, and where they are found."""
+
+import hashlib
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+CHECKOUT: Final = Path(__file__).resolve().parents[2]
+
+_KUBERNETES: Final = "v1.36.3"
+_VERSION: Final = "k8s.io/component-base/version"
+_KUBERNETES_FLAGS: Final = (
+    f"-X {_VERSION}.gitVersion={_KUBERNETES} -X {_VERSION}.gitMajor=1 -X {_VERSION}.gitMinor=36"
+)
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A program that is there.
+
+    Args:
+        path: The executable.
+        source: How it was found: ``PATH`` or ``cache``.
+    """
+
+    path: Path
+    source: str
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a tool is got.
+
+    Args:
+        name: Of the executable.
+        module: Directory below ``tools/`` that pins its version: a Go module, or ``requirements.txt``.
+        version: That version.
+        package: Go package to build; empty for Python.
+        flags: Linker flags.
+        takes: How long a build takes on two cores.
+        on_path: Whether one on PATH will do. Ours run with flags of this very version.
+    """
+
+    name: str
+    module: str
+    version: str
+    package: str
+    takes: str
+    flags: str = ""
+    on_path: bool = True
+    kind: Literal["go", "python"] = "go"
+
+
+TOOLS: Final = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe(
+            "pulumi",
+            "pulumi",
+            "3.259.0",
+            "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",
+            "about 6 minutes",
+            "-X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v3.259.0",
+        ),
+        Recipe("etcd", "etcd", "3.6.14", "go.etcd.io/etcd/server/v3", "about 1 minute", on_path=False),
+        Recipe(
+            "kube-apiserver",
+            "kubernetes",
+            _KUBERNETES,
+            "k8s.io/kubernetes/cmd/kube-apiserver",
+            "about 5 minutes",
+            _KUBERNETES_FLAGS,
+            on_path=False,
+        ),
+        Recipe(
+            "kube-controller-manager",
+            "kubernetes",
+            _KUBERNETES,
+            "k8s.io/kubernetes/cmd/kube-controller-manager",
+            "about 2 minutes",
+            _KUBERNETES_FLAGS,
+            on_path=False,
+        ),
+        Recipe(
+            "kubectl", "kubernetes", _KUBERNETES, "k8s.io/kubernetes/cmd/kubectl", "half a minute", _KUBERNETES_FLAGS
+        ),
+        Recipe("moto_server", "moto", "5.2", "", "half a minute", on_path=False, kind="python"),
+    )
+}
+
+
+def cache_directory(recipe: Recipe) -> Path:
+    """Where a tool is kept, by the hash of what pins its version."""
+    module = CHECKOUT / "tools" / recipe.module
+    pinned = ("go.mod", "go.sum") if recipe.kind == "go" else ("requirements.txt",)
+    key = hashlib.sha256(b"".join((module / name).read_bytes() for name in pinned)).hexdigest()[:16]
+    home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(home) / "hetzner-platform" / "tools" / f"{recipe.module}-{key}"
+
+
+def cached_path(recipe: Recipe) -> Path:
+    """Where the executable is in the cache, or would be."""
+    directory = cache_directory(recipe)
+    return directory / recipe.name if recipe.kind == "go" else directory / "bin" / recipe.name
+
+
+def find_tool(name: str) -> Tool | None:
+    """A tool on PATH, else in the cache; nothing is downloaded or built for it."""
+    recipe = TOOLS[name]
+    on_path = shutil.which(name) if recipe.on_path else None
+    if on_path:
+        return Tool(Path(on_path), "PATH")
+    cached = cached_path(recipe)
+    return Tool(cached, "cache") if os.access(cached, os.X_OK) else None
