@@ -1,7 +1,6 @@
 """The sandbox's commands: ``python -m sandbox up|status|down|preview|toolchain``."""
 
 import contextlib
-import os
 import sys
 from collections.abc import Generator
 from pathlib import Path
@@ -38,10 +37,9 @@ def preview(
     from . import report  # noqa: PLC0415
 
     errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
-    cloud = os.environ.get("SANDBOX_CLOUD")
     try:
         with progress(errors) as report_progress:
-            found = previews.preview(ROOT, engine, Path(cloud) if cloud else None, report_progress)
+            found = previews.preview(ROOT, engine, report_progress)
     except (ConfigurationError, previews.ChoiceError) as error:
         errors.print(str(error))
         raise typer.Exit(2) from None

@@ -7,19 +7,20 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, cast
 
 from stacks.cost import Cost, region_cost, shared_cost
-from stacks.models import Prices, RegionalStack
+from stacks.models import Prices, RegionalStack, SharedStack
 from stacks.problems import ConfigProblem, ConfigurationError
 from stacks.program import configuration, main
 from stacks.region import address_plan
 from stacks.settings import PROJECT, SHARED, Settings
 
 from . import inprocess
-from .cloud import FileCloud
-from .deployment import Deployment
+from .clouds import Options, ThreadedClouds
+from .deployment import PROVIDER_PREFIX, Deployment
 from .engine import Engine
-from .scratch import STACKS, ScratchStack, read
+from .scratch import SANDBOX_INPUTS, STACKS, ScratchStack, read
 from .toolchain import Tool, find_tool
 
 Progress = Callable[[str, str, str], None]
@@ -124,13 +125,16 @@ def checked(root: Path) -> tuple[dict[str, ScratchStack], dict[str, tuple[object
     return scratch, blocks
 
 
-def preview(root: Path, wanted: str, cloud: Path | None, progress: Progress) -> Previews:
+SKIPPED = frozenset({"kubernetes", "minio"})
+"""Packages whose real part a preview does not wait for: what they would make is checked, and shown."""
+
+
+def preview(root: Path, wanted: str, progress: Progress) -> Previews:
     """Preview all stacks: ``shared`` first, which is then made on a scratch backend since the others read it.
 
     Args:
         root: The project's directory.
         wanted: ``auto``, ``pulumi`` or ``inprocess``.
-        cloud: Directory of an emulated cloud to preview against (``SANDBOX_CLOUD``); an empty one unless told.
         progress: Told of every step.
 
     Raises:
@@ -140,10 +144,14 @@ def preview(root: Path, wanted: str, cloud: Path | None, progress: Progress) -> 
     """
     cli, detail = choose_engine(wanted)
     scratch, blocks = checked(root)
-    with tempfile.TemporaryDirectory(prefix="hetzner-platform-") as directory:
-        store = cloud or Path(directory) / "cloud"
+    options = Options(catalogue=root / "config/prices.yaml", in_stock=False, rate_limit=False, **_zone(blocks))
+    with (
+        tempfile.TemporaryDirectory(prefix="hetzner-platform-") as directory,
+        ThreadedClouds(Path(directory) / "machines", options) as clouds,
+    ):
         base = Path(directory)
-        run = _in_process(root, store, scratch) if cli is None else _real_engine(cli, root, base, store, scratch)
+        scratch = {stack: each.against(clouds.access) for stack, each in scratch.items()}
+        run = _in_process(root, scratch) if cli is None else _real_engine(cli, root, base, scratch)
         deployments = {SHARED: run(SHARED, True, progress)}
         run(SHARED, False, progress)
         for stack in STACKS:
@@ -158,9 +166,16 @@ Runner = Callable[[str, bool, Progress], Deployment]
 """Stack, whether to preview only, progress."""
 
 
-def _in_process(root: Path, store: Path, scratch: Mapping[str, ScratchStack]) -> Runner:
+def _zone(blocks: Mapping[str, tuple[object, Settings]]) -> dict[str, Any]:
+    """The zone that the configuration names, for the emulated Cloudflare."""
+    shared, _ = blocks[SHARED]
+    assert isinstance(shared, SharedStack)
+    own = shared.cloudflare
+    return {"zone": shared.zone, "zone_id": own.zone_id, "account_id": own.account_id, "plan": own.plan}
+
+
+def _in_process(root: Path, scratch: Mapping[str, ScratchStack]) -> Runner:
     outputs: dict[str, Mapping[str, object]] = {}
-    cloud = FileCloud(store)
 
     def run(stack: str, dry: bool, progress: Progress) -> Deployment:
         deployment = inprocess.run(
@@ -171,8 +186,7 @@ def _in_process(root: Path, store: Path, scratch: Mapping[str, ScratchStack]) ->
             secret_keys=set(scratch[stack].secrets),
             preview=dry,
             stack_outputs=outputs,  # pyright: ignore[reportArgumentType]  exports of earlier runs
-            cloud=cloud,
-            catalogue=root / "config/prices.yaml",
+            skipped=SKIPPED,
             progress=lambda operation, urn: progress(stack, operation, urn),
         )
         if not dry:
@@ -182,14 +196,13 @@ def _in_process(root: Path, store: Path, scratch: Mapping[str, ScratchStack]) ->
     return run
 
 
-def _real_engine(cli: Tool, root: Path, directory: Path, store: Path, scratch: Mapping[str, ScratchStack]) -> Runner:
+def _real_engine(cli: Tool, root: Path, directory: Path, scratch: Mapping[str, ScratchStack]) -> Runner:
     engine = Engine(
         cli,
         directory / "engine",
         passphrase="labelled dummies only",  # noqa: S106  it guards nothing
         project=root,
-        cloud=store,
-        catalogue=root / "config/prices.yaml",
+        skipped=SKIPPED,
     )
     ready: set[str] = set()
 
@@ -249,7 +262,11 @@ _SHOWN = ("urn", "type", "name", "parent", "provider", "protect", "dependencies"
 
 
 def _resource(resource: Mapping[str, object]) -> dict[str, object]:
-    return {key: resource[key] for key in _SHOWN}
+    shown = {key: resource[key] for key in _SHOWN}
+    if str(resource["type"]).startswith(PROVIDER_PREFIX):
+        inputs = cast("Mapping[str, object]", resource["inputs"])
+        shown["inputs"] = {key: value for key, value in inputs.items() if key not in SANDBOX_INPUTS}
+    return shown
 
 
 def _write_json(path: Path, content: object) -> None:

@@ -25,6 +25,9 @@ POLL_INTERVAL = "20ms"
 NO_SERVER = "127.0.0.1:1"
 """Nobody answers there."""
 
+SANDBOX_INPUTS = frozenset({"endpoint", "pollInterval", "pollFunction", "baseUrl", "minioServer", "minioSsl"})
+"""Inputs of providers that say where a sandbox's clouds are: nothing that a deployment would have."""
+
 _ENDPOINTS = ("hcloud:endpoint", "cloudflare:baseUrl", "minio:minioServer")
 """Where a real cloud might answer; a preview must not reach one."""
 

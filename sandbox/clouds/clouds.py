@@ -4,18 +4,20 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from aiohttp import web
 
 from ..cloudflare import CloudflareCloud
 from ..control import Control
 from ..hetzner import AddressPool, Catalogue, HetznerCloud, Settings
-from ..machines import MachineRoom, Tools
 from ..world import Clock, Latencies, World
 from .access import Access, new_secret
 from .front import Front
 from .loopback import Loopback
+
+if TYPE_CHECKING:
+    from ..machines import MachineRoom, Tools
 
 _CHECKOUT: Final = Path(__file__).resolve().parents[2]
 
@@ -36,6 +38,7 @@ class Options:
         latencies: How long the clouds take; nothing takes any time unless told.
         speed: Of the virtual clock.
         rate_limit: Whether Hetzner's limit of 3,600 requests an hour is on.
+        in_stock: Whether every server type can be had, whatever the price list says.
         servers: How many servers the project may have.
         zone: The Cloudflare zone that exists.
         zone_id: Its id, 32 hexadecimal digits.
@@ -47,11 +50,12 @@ class Options:
     """
 
     machines: Literal["full", "booted", "off"] = "off"
-    tools: Tools | None = None
+    tools: "Tools | None" = None
     catalogue: Path = _CHECKOUT / "config" / "prices.yaml"
     latencies: Mapping[str, float] = field(default_factory=dict[str, float])
     speed: float = 1.0
     rate_limit: bool = True
+    in_stock: bool = True
     servers: int = 100
     zone: str = "example.com"
     zone_id: str = "0" * 32
@@ -78,7 +82,7 @@ class Clouds:
         self.world: World
         self.hetzner: HetznerCloud
         self.cloudflare: CloudflareCloud
-        self.room: MachineRoom | None = None
+        self.room: "MachineRoom | None" = None
         self._loopback: Loopback | None = None
         self._runners: list[web.AppRunner] = []
         self._fronts: list[Front] = []
@@ -95,6 +99,8 @@ class Clouds:
         self._loopback = loopback = Loopback()
         self.world = World(Clock(options.speed), Latencies(options.latencies))
         if options.machines != "off":
+            from ..machines import MachineRoom  # noqa: PLC0415  previews have no machines
+
             self.room = MachineRoom(
                 self.directory, self.world.clock, options.tools, octet=loopback.octet, boot=options.machines
             )
@@ -103,7 +109,10 @@ class Clouds:
             Catalogue.read(options.catalogue),
             machines=self.room,
             settings=Settings(
-                rate_limit=options.rate_limit, servers=options.servers, addresses=AddressPool(loopback.octet)
+                rate_limit=options.rate_limit,
+                in_stock=options.in_stock,
+                servers=options.servers,
+                addresses=AddressPool(loopback.octet),
             ),
         )
         self.cloudflare = CloudflareCloud(self.world)

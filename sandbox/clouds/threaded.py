@@ -3,11 +3,12 @@
 import asyncio
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-from .access import Access
+from .access import Access, new_secret
 from .clouds import Clouds, Options
 
 Result = TypeVar("Result")
@@ -38,6 +39,12 @@ class ThreadedClouds:
             return work()
 
         return asyncio.run_coroutine_threadsafe(on_loop(), self._loop).result()
+
+    def new_project(self) -> Access:
+        """A new, empty Hetzner project in the same clouds."""
+        token = new_secret()
+        self.call(lambda: self.clouds.hetzner.add_project(f"project-{token[:6]}", token))
+        return replace(self.access, token=token)
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -17,7 +17,7 @@ import yaml
 from ..deployment import Deployment, Diagnostic
 from ..plugins.packages import NAMES
 from ..toolchain import CHECKOUT, Tool
-from ..plugins.server import CATALOGUE_VARIABLE, CLOUD_VARIABLE
+from ..plugins.server import SKIPPED_VARIABLE
 from .digest import EventReader, read_digest
 
 LAUNCHER: Final = """#!/bin/sh
@@ -28,6 +28,8 @@ PYTHONPATH='{checkout}'"${{PYTHONPATH:+:$PYTHONPATH}}" exec '{python}' -m {modul
 _LEFT_OUT: Final = re.compile(r"(PULUMI|HCLOUD|CLOUDFLARE|MINIO|AWS|KUBECONFIG|KUBE)(_|$)")
 
 _POLL_SECONDS: Final = 0.05
+
+PLUGINS_VARIABLE: Final = "SANDBOX_PLUGINS"
 
 
 class EngineError(Exception):
@@ -55,8 +57,7 @@ class Engine:
         directory: Scratch directory; made with mode 0700. Two engines with the same directory see the same stacks.
         passphrase: What secrets are encrypted with; handed over by the environment.
         project: Directory of the project that stacks are run for; only read.
-        cloud: Directory of the plugins' objects (``SANDBOX_CLOUD``); by default inside ``directory``.
-        catalogue: File with the server types that look-ups find.
+        skipped: Packages whose resources are checked, and made nowhere.
         python: The interpreter that runs plugins, language host and, unless the project has its own, programs.
         environment: More variables for the engine, its plugins and its programs.
     """
@@ -68,15 +69,13 @@ class Engine:
         *,
         passphrase: str,
         project: Path = CHECKOUT,
-        cloud: Path | None = None,
-        catalogue: Path | None = None,
+        skipped: frozenset[str] = frozenset(),
         python: Path = Path(sys.executable),
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self.cli = cli
         self.directory = directory
         self.project = project
-        self.cloud = cloud or directory / "cloud"
         definition = cast("dict[str, Any]", yaml.safe_load((project / "Pulumi.yaml").read_text()))
         self.project_name = str(definition["name"])
         self._work = directory / "project"
@@ -86,10 +85,12 @@ class Engine:
         # Stacks are made here and not in the checkout: `stack init` writes the salt into the stack's file.
         (self._work / "Pulumi.yaml").write_text(yaml.safe_dump({"name": self.project_name, "runtime": "python"}))
         self._write_launchers(python)
-        self._environment = self._base_environment(passphrase, catalogue) | dict(environment or {})
+        self._environment = self._base_environment(passphrase, skipped) | dict(environment or {})
 
     def _write_launchers(self, python: Path) -> None:
-        launchers = {f"pulumi-resource-{name}": f"sandbox.plugins {name}" for name in NAMES}
+        # With SANDBOX_PLUGINS=real the official plugins are asked for instead, where they are installed.
+        own = () if os.environ.get(PLUGINS_VARIABLE) == "real" else NAMES
+        launchers = {f"pulumi-resource-{name}": f"sandbox.plugins {name}" for name in own}
         beside_cli = self.cli.path.resolve().parent / "pulumi-language-python"
         if not shutil.which("pulumi-language-python") and not beside_cli.exists():
             launchers["pulumi-language-python"] = "sandbox.language_host"
@@ -98,7 +99,7 @@ class Engine:
             path.write_text(LAUNCHER.format(checkout=CHECKOUT, python=python, module=module))
             path.chmod(0o700)
 
-    def _base_environment(self, passphrase: str, catalogue: Path | None) -> dict[str, str]:
+    def _base_environment(self, passphrase: str, skipped: frozenset[str]) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not _LEFT_OUT.match(name)}
         path = os.pathsep.join([str(self._bin), str(self.cli.path.parent), os.environ.get("PATH", os.defpath)])
         return kept | {
@@ -111,8 +112,7 @@ class Engine:
             "PULUMI_ERROR_OUTPUT_STRING": "true",
             "PULUMI_DEBUG_COMMANDS": "true",  # only so does the command line take --event-log
             "NO_COLOR": "1",
-            CLOUD_VARIABLE: str(self.cloud),
-            **({CATALOGUE_VARIABLE: str(catalogue)} if catalogue else {}),
+            SKIPPED_VARIABLE: ",".join(sorted(skipped)),
         }
 
     # -- stacks

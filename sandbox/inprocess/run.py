@@ -9,7 +9,6 @@ import datetime
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, cast
 
 import pulumi
@@ -17,7 +16,6 @@ from pulumi.runtime import settings as sdk
 from pulumi.runtime.proto import engine_pb2
 from pulumi.runtime.stack import ResourceRegistrationFailed, run_in_stack, wait_for_rpcs
 
-from ..cloud import Cloud
 from ..deployment import PROVIDER_PREFIX, Deployment, DeploymentFailed, Diagnostic, State
 from ..plugins.package import Package, ProviderError, Surroundings, Target
 from ..plugins.schema import package_of, schema_of
@@ -32,7 +30,6 @@ _SEVERITIES = {
     engine_pb2.WARNING: "warning",
     engine_pb2.ERROR: "error",
 }
-_DEPLOYED = "in_process_deployments"
 _PROTECTIONS = ("deleteProtection", "rebuildProtection")
 
 
@@ -53,8 +50,6 @@ def run(
     secret_keys: frozenset[str] | set[str] | tuple[str, ...] = frozenset(),
     preview: bool = True,
     stack_outputs: Mapping[str, Properties] | None = None,
-    cloud: Cloud | None = None,
-    catalogue: Path | None = None,
     skipped: frozenset[str] = frozenset(),
     now: Callable[[], datetime.datetime] = _utc_now,
     progress: Callable[[str, str], None] = _silent,
@@ -69,8 +64,6 @@ def run(
         secret_keys: Which keys of it are secret.
         preview: Whether to make nothing.
         stack_outputs: What stack references find, by ``organization/<project>/<stack>``; see ``Deployment.exports``.
-        cloud: Where the providers' objects are made and looked up.
-        catalogue: File with the server types that can be looked up.
         skipped: Packages whose resources are checked and recorded, and made nowhere. Without ``kubernetes`` there is no
             cluster to ask, so that hooks are skipped too.
         now: The clock of the providers.
@@ -80,8 +73,6 @@ def run(
         DeploymentFailed: with all errors of the run.
         Exception: whatever the program raised, but for ``pulumi.RunError``, which is one of the errors.
     """
-    if not preview:
-        _claim(cloud, project, stack)
     setting = Setting(
         project=project,
         stack=stack,
@@ -89,7 +80,7 @@ def run(
         secret_keys=frozenset(secret_keys),
         preview=preview,
         stack_outputs=stack_outputs or {},
-        surroundings=Surroundings(cloud, catalogue, now, skipped),
+        surroundings=Surroundings(now, skipped),
         progress=progress,
     )
     # The SDK keeps everything about a run in context variables: a copy of the context leaves no trace for the next run.
@@ -164,29 +155,13 @@ class _Engine:
             self._record.diagnostics.append(Diagnostic(severity, request.message, request.urn))
 
 
-def _claim(cloud: Cloud | None, project: str, stack: str) -> None:
-    if cloud is None:
-        return
-    if cloud.read(_DEPLOYED, f"{project}-{stack}") is not None:
-        raise DeploymentFailed(
-            [
-                Diagnostic(
-                    "error",
-                    f"stack {stack!r} is up already: without a Pulumi engine there is no state to compare with, so it can "
-                    "only be taken down; `make toolchain` gets the engine",
-                )
-            ]
-        )
-    cloud.create(_DEPLOYED, {}, id=f"{project}-{stack}")
-
-
 def unprotect(deployment: Deployment, *, skipped: frozenset[str] = frozenset()) -> Deployment:
     """Lift the protection of everything that ``run`` made, in the clouds too; returns what there is then.
 
     Raises:
         DeploymentFailed: a provider refused.
     """
-    packages = _packages(deployment, Surroundings(None, None, _utc_now, skipped))
+    packages = _packages(deployment, Surroundings(_utc_now, skipped))
     states = tuple(_unprotected(state, packages, deployment) for state in deployment.states)
     return replace(deployment, states=states)
 
@@ -209,7 +184,6 @@ def _unprotected(state: State, packages: Mapping[str, Package], deployment: Depl
 def down(
     deployment: Deployment,
     *,
-    cloud: Cloud | None = None,
     skipped: frozenset[str] = frozenset(),
     now: Callable[[], datetime.datetime] = _utc_now,
     progress: Callable[[str, str], None] = _silent,
@@ -225,7 +199,7 @@ def down(
             [Diagnostic("error", "is protected: take its protection away first", state.urn) for state in kept],
             deployment,
         )
-    packages = _packages(deployment, Surroundings(cloud, None, now, skipped))
+    packages = _packages(deployment, Surroundings(now, skipped))
     for state in reversed(deployment.states):
         if state.type.startswith(PROVIDER_PREFIX) or state.retain_on_delete:
             continue
@@ -237,8 +211,6 @@ def down(
             )
         except ProviderError as error:
             raise DeploymentFailed([Diagnostic("error", str(error), state.urn)], deployment) from error
-    if cloud is not None:
-        cloud.delete(_DEPLOYED, f"{deployment.project}-{deployment.stack}")
 
 
 def _packages(deployment: Deployment, surroundings: Surroundings) -> dict[str, Package]:

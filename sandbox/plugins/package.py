@@ -9,10 +9,8 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import ClassVar, Final
 
-from ..cloud import Cloud, CloudError
 from .check import Failure, check_inputs
 from .schema import SchemaError, schema_of, sdk_version
 from .values import Properties, Value, without_nulls
@@ -30,14 +28,10 @@ class Surroundings:
     """What a package may use besides its inputs.
 
     Args:
-        cloud: Where objects are made and looked up; None for packages that need none.
-        catalogue: File with the server types that can be looked up (see ``Hcloud``).
         now: The clock, for validity periods.
         skipped: Packages whose resources are checked, and made nowhere.
     """
 
-    cloud: Cloud | None = None
-    catalogue: Path | None = None
     now: Callable[[], datetime.datetime] = lambda: datetime.datetime.now(datetime.UTC)
     skipped: frozenset[str] = frozenset()
 
@@ -141,20 +135,9 @@ class Package:
     kinds: ClassVar[Mapping[str, Kind]] = {}
     autonamed: ClassVar[bool] = False
     """Whether resources with an optional ``name`` get ``<logical name>-<7 hex digits>`` when none is given."""
-    needs_cloud: ClassVar[bool] = False
 
     def __init__(self, surroundings: Surroundings | None = None) -> None:
         self.surroundings = surroundings or Surroundings()
-
-    @property
-    def cloud(self) -> Cloud:
-        """Where this provider's objects are."""
-        if self.surroundings.cloud is None:
-            raise ProviderError(
-                f"the sandbox's {self.name} plugin keeps its objects in a directory of yours and talks to no real cloud: "
-                "set SANDBOX_CLOUD=<directory>, or install the real plugin"
-            )
-        return self.surroundings.cloud
 
     # -- the provider's own configuration
 
@@ -182,8 +165,6 @@ class Package:
             ProviderError: something outside of the inputs is missing.
         """
         del inputs
-        if self.needs_cloud:
-            _ = self.cloud
 
     # -- resources
 
@@ -270,7 +251,7 @@ class Package:
             raise ProviderError(f"{token}: {'; '.join(map(str, failures))}")
         try:
             return self.call(token, arguments)
-        except (CloudError, ValueError) as error:
+        except ValueError as error:
             raise ProviderError(f"{token}: {error}") from error
 
     def call(self, token: str, arguments: Properties) -> Properties:

@@ -13,21 +13,20 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent import futures
-from pathlib import Path
 from typing import Any, TypeVar
 
 import grpc
 from google.protobuf import any_pb2, empty_pb2
 
-from ..cloud import Cloud, CloudError, FileCloud
 from .check import Failure
 from .package import Package, PartiallyCreated, ProviderError, Surroundings, Target
 from .packages import open_package
 from .protocol import CHANNEL_OPTIONS, plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
 from .values import decode, encode, plain
 
-CLOUD_VARIABLE = "SANDBOX_CLOUD"
-CATALOGUE_VARIABLE = "SANDBOX_CATALOGUE"
+SKIPPED_VARIABLE = "SANDBOX_SKIPPED"
+"""Names of packages, with commas between, whose resources are made nowhere (see `skipped`)."""
+
 _WORKERS = 16
 
 Answer = TypeVar("Answer")
@@ -159,7 +158,7 @@ def _answer(context: grpc.ServicerContext, work: Callable[[], Answer]) -> Answer
         _tell_partial(context, partial)
         context.abort(grpc.StatusCode.UNKNOWN, str(partial))
         raise AssertionError("abort does not return") from partial
-    except (ProviderError, CloudError) as error:
+    except ProviderError as error:
         context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
         raise AssertionError("abort does not return") from error
 
@@ -194,19 +193,15 @@ def _name(urn: str) -> str:
 
 
 def surroundings_from_environment() -> Surroundings:
-    """What the environment says about the cloud and the catalogue of server types."""
-    cloud: Cloud | None = None
-    if os.environ.get(CLOUD_VARIABLE):
-        cloud = FileCloud(Path(os.environ[CLOUD_VARIABLE]))
-    catalogue = os.environ.get(CATALOGUE_VARIABLE)
-    return Surroundings(cloud, Path(catalogue) if catalogue else None)
+    """What the environment says about packages to skip."""
+    return Surroundings(skipped=frozenset(os.environ.get(SKIPPED_VARIABLE, "").split(",")) - {""})
 
 
 def serve(name: str) -> int:
     """Serve a package on 127.0.0.1, print the port, and stop without a word at SIGINT or SIGTERM."""
     try:
         package = open_package(name, surroundings_from_environment())
-    except (ProviderError, CloudError) as error:
+    except ProviderError as error:
         print(error, file=sys.stderr)
         return 2
     stopped = threading.Event()

@@ -1,6 +1,6 @@
 """A stand-in for a cluster's API: real TLS from the cluster's own CA, ``/readyz``, Nodes and evictions.
 
-It plays the machines' part for the tests of the program; the servers that it shows are those of the file cloud.
+It plays the machines' part for the tests of what asks the API.
 """
 
 import contextlib
@@ -19,14 +19,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from sandbox.cloud import FileCloud
 
 
 class ClusterApi:
     """Listens on a free loopback port from the start, and answers once it was given the cluster's CA."""
 
-    def __init__(self, cloud: FileCloud, cluster: str, directory: Path) -> None:
-        self.cloud, self.cluster, self.directory = cloud, cluster, directory
+    def __init__(self, servers: list[str], cluster: str, directory: Path) -> None:
+        self.servers, self.cluster, self.directory = servers, cluster, directory
         self.ready = True
         self.voters_lost: set[str] = set()
         self.pods: dict[str, list[str]] = {}
@@ -60,8 +59,6 @@ class ClusterApi:
 
     def nodes(self) -> list[dict[str, object]]:
         """The control plane's Nodes: the cloud's servers."""
-        servers = self.cloud.list("servers", f"cluster={self.cluster},role=server")
-        names = [str(server.attributes["name"]) for server in servers]
         return [
             {
                 "metadata": {"name": name},
@@ -69,7 +66,7 @@ class ClusterApi:
                     "conditions": [{"type": "EtcdIsVoter", "status": "False" if name in self.voters_lost else "True"}]
                 },
             }
-            for name in names
+            for name in self.servers
         ]
 
     def answer(self, method: str, path: str, body: dict[str, object]) -> tuple[int, object]:

@@ -5,14 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.engine import Cli, Engine
+from sandbox.clouds import Options, ThreadedClouds
+from sandbox.engine import Engine
+from sandbox.toolchain import Tool
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_a_foreign_program_with_two_clusters_is_previewed(cli: Cli, tmp_path: Path) -> None:
+def test_a_foreign_program_with_two_clusters_is_previewed(cli: Tool, tmp_path: Path) -> None:
     project = tmp_path / "project"
     project.mkdir()
     (project / "Pulumi.yaml").write_text("name: two\nruntime: python\n")
@@ -24,8 +26,11 @@ def test_a_foreign_program_with_two_clusters_is_previewed(cli: Cli, tmp_path: Pa
         project=project,
         environment={"PYTHONPATH": str(ROOT)},
     )
-    engine.stack_init("dev", secrets={"hcloud:token": "x" * 64})
-    deployment = engine.preview("dev")
+    with ThreadedClouds(tmp_path / "machines", Options()) as clouds:
+        config = tmp_path / "dev.yaml"
+        config.write_text(f"config: {{'hcloud:endpoint': '{clouds.access.hetzner}'}}\n")
+        engine.stack_init("dev", config, {"hcloud:token": clouds.access.token})
+        deployment = engine.preview("dev")
     servers = deployment.by_type("hcloud:index/server:Server")
     assert sorted(server.name for server in servers) == [
         "blue-server-1",

@@ -1,15 +1,18 @@
 """Every stack under the in-process monitor, with the outputs of `shared` fixed so that goldens are stable."""
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import hcloud
 import pytest
 import yaml
+from hcloud.images import Image
+from hcloud.server_types import ServerType
 
 from sandbox import inprocess
-from sandbox.cloud import FileCloud
+from sandbox.clouds import Options, ThreadedClouds
 from sandbox.deployment import Deployment
 from sandbox.scratch import STACKS, read
 from stacks.program import main
@@ -44,15 +47,32 @@ def shared_outputs() -> dict[str, Any]:
     }
 
 
-class Runner:
-    """Previews stacks of a copy of the configuration."""
+SKIPPED = frozenset({"kubernetes", "minio"})
 
-    def __init__(self, directory: Path) -> None:
+
+class Runner:
+    """Previews stacks of a copy of the configuration, against clouds with what the price list says is in stock."""
+
+    def __init__(self, directory: Path, clouds: ThreadedClouds) -> None:
         self.directory = directory
+        self.access = clouds.new_project()
+        self._clouds = clouds
         for stack in STACKS:
             shutil.copy(ROOT / f"Pulumi.{stack}.yaml", directory)
         shutil.copytree(ROOT / "config", directory / "config")
-        self.cloud = FileCloud(directory / "cloud")
+
+    def servers(self) -> dict[str, Any]:
+        """The cloud's servers by name: its own objects, to be changed behind everybody's back."""
+        project = self._clouds.clouds.hetzner.project(self.access.token)
+        assert project is not None
+        return {entry["name"]: entry for entry in project.all("servers")}
+
+    def put_server(self, name: str, server_type: str, labels: Mapping[str, str], *, protected: bool = False) -> None:
+        """Make a server as an earlier deployment would have."""
+        client = hcloud.Client(self.access.token, api_endpoint=self.access.hetzner)
+        made = client.servers.create(name, ServerType(server_type), Image(name="debian-13"), labels=dict(labels)).server
+        if protected:
+            made.change_protection(delete=True, rebuild=True)
 
     def edit(self, file: str, change: Edit) -> "Runner":
         """Change one of the YAML files."""
@@ -68,7 +88,7 @@ class Runner:
 
     def run(self, stack: str, *, preview: bool = True, outputs: Mapping[str, Any] | None = None) -> Deployment:
         """Preview a stack, or make it."""
-        scratch = read(self.directory, stack)
+        scratch = read(self.directory, stack).against(self.access)
         known = {} if stack == SHARED else {f"organization/{PROJECT}/{SHARED}": outputs or shared_outputs()}
         return inprocess.run(
             lambda: main(self.directory),
@@ -78,19 +98,31 @@ class Runner:
             secret_keys=set(scratch.secrets),
             preview=preview,
             stack_outputs=known,
-            cloud=self.cloud,
-            catalogue=self.directory / "config" / "prices.yaml",
+            skipped=SKIPPED,
         )
 
 
+@pytest.fixture(scope="session")
+def clouds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ThreadedClouds]:
+    """Emulated clouds without machines."""
+    options = Options(rate_limit=False)
+    with ThreadedClouds(tmp_path_factory.mktemp("clouds"), options) as running:
+        yield running
+
+
 @pytest.fixture
-def runner(tmp_path: Path) -> Runner:
+def runner(tmp_path: Path, clouds: ThreadedClouds) -> Runner:
     """A copy of the committed configuration to change and preview."""
-    return Runner(tmp_path)
+    return Runner(tmp_path, clouds)
 
 
 @pytest.fixture(scope="session")
-def committed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Deployment]:
-    """The three stacks as committed."""
-    runner = Runner(tmp_path_factory.mktemp("committed"))
-    return {stack: runner.run(stack) for stack in STACKS}
+def committed(tmp_path_factory: pytest.TempPathFactory, clouds: ThreadedClouds) -> dict[str, Deployment]:
+    """The three stacks as committed, while the clouds have in stock what the price list says."""
+    catalogue = clouds.clouds.hetzner.catalogue
+    runner = Runner(tmp_path_factory.mktemp("committed"), clouds)
+    clouds.call(lambda: catalogue.stock(everything=False))
+    try:
+        return {stack: runner.run(stack) for stack in STACKS}
+    finally:
+        clouds.call(lambda: catalogue.stock(everything=True))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sandbox.deployment import PROVIDER_PREFIX, REFERENCE_TYPE, STACK_TYPE, Deployment, Resource
-from sandbox.scratch import STACKS, dummy
+from sandbox.scratch import SANDBOX_INPUTS, STACKS, dummy
 
 from .conftest import Runner
 
@@ -41,7 +41,11 @@ def shape(deployment: Deployment) -> list[dict[str, Any]]:
             "protect": resource.protect,
             "ignore_changes": list(resource.ignore_changes),
             "dependencies": [urn.rpartition("::")[2] for urn in resource.dependencies],
-            "inputs": resource.inputs,
+            "inputs": {
+                key: value
+                for key, value in resource.inputs.items()
+                if not resource.type.startswith(PROVIDER_PREFIX) or key not in SANDBOX_INPUTS
+            },
         }
         for resource in deployment.resources
     ]

@@ -26,13 +26,8 @@ def deployed(runner: Runner, *, drained: tuple[int, ...] = (), protected: bool =
             }
             if pool == "general" and number in drained:
                 labels["drained"] = "g1"
-            attributes = {
-                "name": f"fsn1-{pool}-{number}",
-                "serverType": types[pool],
-                "deleteProtection": protected and pool == "server",
-                "labels": labels,
-            }
-            runner.cloud.create("servers", attributes, labels)
+            name, kept = f"fsn1-{pool}-{number}", protected and pool == "server"
+            runner.put_server(name, types[pool], labels, protected=kept)
     return runner
 
 
@@ -93,7 +88,5 @@ def test_a_drained_agent_is_replaced_alone(runner: Runner, committed: dict[str, 
 
 def test_an_older_generation_is_refused(runner: Runner) -> None:
     deployed(runner, drained=(2,))
-    for entry in runner.cloud.list("servers", "number=2,pool=general"):
-        labels = {**entry.labels, "generation": "3", "drained": "g3"}
-        runner.cloud.update("servers", entry.id, {**entry.attributes, "labels": labels}, labels)
+    runner.servers()["fsn1-general-2"]["labels"].update(generation="3", drained="g3")
     assert "write generations: {2: 3} to keep it" in refusal(runner)

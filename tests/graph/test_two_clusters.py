@@ -1,31 +1,28 @@
 """Two clusters live in one project and one program: nothing is named twice, every selector names its cluster."""
 
-from pathlib import Path
-
 import pytest
 
 from components.cluster import ClusterError
 from sandbox import inprocess
-from sandbox.cloud import FileCloud
 from sandbox.deployment import Deployment
 
 from . import two_clusters
+from .conftest import Runner
 from .test_graph import SERVER, problems
 
 
-def run(tmp_path: Path) -> Deployment:
+def run(runner: Runner) -> Deployment:
     return inprocess.run(
         two_clusters.main,
         project="two",
         stack="dev",
-        config={"hcloud:token": "x" * 64},
+        config={"hcloud:token": runner.access.token, "hcloud:endpoint": runner.access.hetzner},
         secret_keys={"hcloud:token"},
-        cloud=FileCloud(tmp_path),
     )
 
 
-def test_two_clusters_share_no_name_and_no_address(tmp_path: Path) -> None:
-    deployment = run(tmp_path)
+def test_two_clusters_share_no_name_and_no_address(runner: Runner) -> None:
+    deployment = run(runner)
     assert list(problems(deployment)) == []
     machines = {
         resource.inputs["name"]: resource.inputs["networks"][0]["ip"] for resource in deployment.by_type(SERVER)
@@ -40,15 +37,15 @@ def test_two_clusters_share_no_name_and_no_address(tmp_path: Path) -> None:
     assert clusters == {"blue", "green"}
 
 
-def test_one_clusters_machines_are_none_of_the_others(tmp_path: Path) -> None:
+def test_one_clusters_machines_are_none_of_the_others(runner: Runner) -> None:
     """A machine of blue that must not go does not hold green back, and the other way round."""
     labels = {"cluster": "red", "pool": "workers", "number": "9", "generation": "1"}
-    FileCloud(tmp_path).create("servers", {"name": "red-workers-9", "serverType": "cx43", "labels": labels}, labels)
-    assert len(run(tmp_path).by_type(SERVER)) == 4
+    runner.put_server("red-workers-9", "cx43", labels)
+    assert len(run(runner).by_type(SERVER)) == 4
 
 
-def test_a_component_refuses_unsafe_changes_by_itself(tmp_path: Path) -> None:
+def test_a_component_refuses_unsafe_changes_by_itself(runner: Runner) -> None:
     labels = {"cluster": "blue", "pool": "workers", "number": "1", "generation": "3"}
-    FileCloud(tmp_path).create("servers", {"name": "blue-workers-1-g3", "serverType": "cx43", "labels": labels}, labels)
+    runner.put_server("blue-workers-1-g3", "cx43", labels)
     with pytest.raises(ClusterError, match=r"write generations: \{1: 3\} to keep it"):
-        run(tmp_path)
+        run(runner)

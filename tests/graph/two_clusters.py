@@ -62,8 +62,9 @@ def cluster(name: str, index: int, network: Network, opts: pulumi.ResourceOption
 
 def main() -> None:
     """Two clusters beside each other."""
-    token = pulumi.Config("hcloud").require_secret("token")
-    providers = [hcloud.Provider("hcloud", token=token), random.Provider("random"), tls.Provider("tls")]
+    config = pulumi.Config("hcloud")
+    provider = hcloud.Provider("hcloud", token=config.require_secret("token"), endpoint=config.get("endpoint"))
+    providers = [provider, random.Provider("random"), tls.Provider("tls")]
     opts = pulumi.ResourceOptions(providers=providers)
     network = Network("network", {"name": "two"}, opts)
     cluster("blue", 1, network, opts)

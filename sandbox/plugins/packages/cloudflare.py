@@ -3,6 +3,7 @@
 It adopts and retries nothing that the real provider does not.
 """
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -213,7 +214,9 @@ def _told(target: Target, result: Mapping[str, Any]) -> Properties:
     for field, value in result.items():
         name = _camel(field)
         if name in outputs and name not in _NEVER_TOLD and value is not None:
-            told[name] = value if name == "value" else _camelized(value)
+            shaped = value if name == "value" else _camelized(value)
+            is_text = outputs[name].type.kind == "string" and not isinstance(value, str)
+            told[name] = json.dumps(value) if is_text else shaped
     return told
 
 

@@ -14,7 +14,6 @@ from kubernetes import client
 
 from components.cluster import kubeconfig
 from components.cluster.readiness import STEADY, Clock, ClusterApi, ClusterError, Patience, _evictable
-from sandbox.cloud import FileCloud
 from tests.engine.cluster_api import ClusterApi as StandIn
 
 NAME = "k8s-fsn1.example.com"
@@ -45,11 +44,7 @@ def authority() -> tuple[str, str]:
 @pytest.fixture
 def stand_in(tmp_path: Path) -> Iterator[StandIn]:
     """A cluster of three servers."""
-    cloud = FileCloud(tmp_path / "cloud")
-    for number in (1, 2, 3):
-        labels = {"cluster": "fsn1", "role": "server"}
-        cloud.create("servers", {"name": f"fsn1-server-{number}"}, labels)
-    api = StandIn(cloud, "fsn1", tmp_path)
+    api = StandIn([f"fsn1-server-{number}" for number in (1, 2, 3)], "fsn1", tmp_path)
     certificate, key = authority()
     api.start(certificate, key, NAME)
     api.config = kubeconfig.render("fsn1", kubeconfig.Endpoint(api.address, NAME), certificate, certificate, key)  # type: ignore[attr-defined]
