@@ -1,0 +1,137 @@
+"""Examines a deployment: reads everything, judges it, and writes the files that the repairs need."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from . import diagnosis
+from .compare import Comparison, compare
+from .diagnosis import Finding
+from .imports import Import, ImportFile, Planned, import_file, match, read_plan
+from .objects import CloudObject
+from .pulumi import ROOT, Pulumi, PulumiError
+from .reading import Clouds, Stacks, read_clouds, read_locations, read_stacks
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass
+class Report:
+    """What was found.
+
+    Args:
+        findings: In the order in which they are to be repaired.
+        notes: What is as it should be, and worth a word.
+    """
+
+    findings: list[Finding] = field(default_factory=list[Finding])
+    notes: list[str] = field(default_factory=list[str])
+
+    @property
+    def status(self) -> int:
+        """0 healthy, 1 something is to be repaired, 2 something could not be looked at."""
+        if any(not each.blind for each in self.findings):
+            return 1
+        return 2 if self.findings else 0
+
+
+@dataclass(frozen=True)
+class Doctor:
+    """Examines one project's stacks.
+
+    Args:
+        pulumi: The command line.
+        out: Where import files go.
+        now: The time.
+    """
+
+    pulumi: Pulumi
+    out: Path = ROOT / "out" / "doctor"
+    now: Callable[[], datetime] = _now
+
+    def examine(self) -> Report:
+        """Look at everything that can be looked at.
+
+        Raises:
+            PulumiError: nothing can.
+        """
+        stacks = read_stacks(self.pulumi)
+        report = Report(findings=list(diagnosis.lock_findings(stacks.locks, self.pulumi)))
+        report.findings += stacks.findings
+        if not stacks.names:
+            report.findings.append(
+                Finding("no-stacks", "the backend", "there are no stacks in this backend", blind=True)
+            )
+            return report
+        clouds = read_clouds(stacks)
+        report.findings += clouds.findings
+        busy = any(each.code == "busy" for each in report.findings)
+        report.findings += [] if busy else self._compared(stacks, clouds, report)
+        for state in stacks.states.values():
+            report.findings += diagnosis.expiry_findings(state, self.now(), self.pulumi)
+        return report
+
+    def _compared(self, stacks: Stacks, clouds: Clouds, report: Report) -> Iterator[Finding]:
+        states = [state for state in stacks.states.values() if state.stack in clouds.trusted]
+        comparison = compare(states, clouds.objects, clouds.looked_at, read_locations(self.pulumi.project))
+        known = len(stacks.states) == len(stacks.names) == len(clouds.trusted)
+        orphans = list(comparison.orphans) if known else []
+        if not known and comparison.orphans:
+            yield Finding(
+                "unread-orphans", "the cloud",
+                "what belongs to nobody was not looked for: it cannot be told from what the stacks own that could not be read",
+                blind=True,
+            )  # fmt: skip
+        after_all = {state.stack: diagnosis.created_after_all(state, orphans) for state in states}
+        for state in states:
+            yield from diagnosis.pending_findings(state, after_all[state.stack], self.pulumi)
+        resolved = {each.key for found in after_all.values() for each in found.values()}
+        yield from diagnosis.owned_twice_findings(comparison)
+        yield from diagnosis.missing_findings(comparison, self.pulumi)
+        if known:
+            yield from diagnosis.duplicate_findings(comparison)
+        yield from self._orphans([each for each in orphans if each.key not in resolved], stacks, clouds)
+        yield from diagnosis.protection_findings(comparison, self.pulumi)
+        report.notes += _controllers(comparison)
+
+    def _orphans(self, orphans: list[CloudObject], stacks: Stacks, clouds: Clouds) -> Iterator[Finding]:
+        if not orphans:
+            return
+        imports: dict[str, tuple[ImportFile, Path, list[Import]]] = {}
+        unplanned: list[Finding] = []
+        zone = stacks.zone()
+        for stack, state in stacks.states.items():
+            if stack not in clouds.trusted:
+                continue
+            plan: list[Planned] = []
+            try:
+                plan = read_plan(self.pulumi.preview(stack))
+            except PulumiError as error:
+                unplanned.append(
+                    Finding("unread-plan", stack, f"what it would create was not looked at: {error}", blind=True)
+                )
+            wanted = match(orphans, plan)
+            if wanted:
+                file = import_file(state, plan, wanted, zone.id if zone else "")
+                imports[stack] = file, self._write(file), wanted
+        all_wanted = [each for _, _, wanted in imports.values() for each in wanted]
+        ours = [each for each in orphans if not diagnosis.is_foreign(each, all_wanted)]
+        if ours:
+            yield from unplanned
+        yield from diagnosis.orphan_findings(ours, imports, self.pulumi)
+
+    def _write(self, file: ImportFile) -> Path:
+        path = self.out / f"{file.stack}-import.json"
+        if file.content:
+            self.out.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(file.content, indent=2) + "\n", encoding="utf-8")
+        return path
+
+
+def _controllers(comparison: Comparison) -> Iterator[str]:
+    for made in comparison.controllers:
+        yield f"{made.object} was made by the {made.controller} of {made.cluster or 'a cluster'}: it goes with `make sweep`"
