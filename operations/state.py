@@ -89,11 +89,11 @@ def read_state(stack: str, exported: object) -> StackState:
         StateError: it is not one.
     """
     try:
-        deployment = cast("Any", exported)["deployment"] or {}
-        resources = tuple(_resource(each) for each in deployment.get("resources") or [])
+        deployment: Any = cast("Any", exported)["deployment"]
+        resources = tuple(_resource(each) for each in _entries(deployment, "resources"))
         pending = tuple(
             Pending(str(each["type"]), _resource(each["resource"]))
-            for each in deployment.get("pending_operations") or []
+            for each in _entries(deployment, "pending_operations")
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise StateError(f"the export of the stack {stack!r} is not a state: {type(error).__name__} {error}") from None
@@ -102,7 +102,8 @@ def read_state(stack: str, exported: object) -> StackState:
 
 def _entries(deployment: Any, name: str) -> list[dict[str, Any]]:
     """Both are left out where they are empty, and so is the whole deployment of a new stack."""
-    return (deployment or {}).get(name) or []
+    entries: list[dict[str, Any]] | None = deployment.get(name) if deployment else None
+    return entries or []
 
 
 def _resource(entry: Mapping[str, Any]) -> Resource:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Final
 
 from hcloud import APIException, Client, HCloudException
 from hcloud.networks.domain import Network
@@ -19,6 +20,14 @@ LABELS: Mapping[str, str] = {PLATFORM_LABEL: PROJECT}
 HETZNER = "https://api.hetzner.cloud/v1"
 
 _TIMEOUT_SECONDS = 30.0
+
+# Where a state has the Network's id: the type path of the resource, and the output. The first one's provider may not
+# repeat the id among the outputs; the subnet in it always has it.
+_RECORDED: Final = {
+    "hetzner-platform:index:Network$hcloud:index/network:Network": "id",
+    "hetzner-platform:index:Network$hcloud:index/networkSubnet:NetworkSubnet": "networkId",
+    "hetzner-platform:index:Network": "network_id",
+}
 
 
 class SentinelError(Exception):
@@ -48,6 +57,19 @@ class Access:
         """The official client."""
         endpoint = self.endpoint.rstrip("/") or HETZNER
         return Client(token=self.token, api_endpoint=endpoint, application_name=PROJECT, timeout=_TIMEOUT_SECONDS)
+
+
+def network_in(outputs: Mapping[str, Mapping[str, Any]]) -> int | None:
+    """Id of the platform's Network in a state.
+
+    Args:
+        outputs: ``{"outputs": {…}}`` of the stack's resources by URN.
+    """
+    for urn, resource in outputs.items():
+        id = resource["outputs"].get(_RECORDED.get(urn.split("::")[2], ""))
+        if id:
+            return int(id)
+    return None
 
 
 def is_ours(name: str | None, labels: Mapping[str, str] | None) -> bool:
