@@ -5,9 +5,10 @@ import contextlib
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from ..machines.balancer import both_ways
+
 _PORT: Final = 6443
 _CONNECT_SECONDS: Final = 1.0
-_CHUNK: Final = 65536
 
 
 class Front:
@@ -53,28 +54,7 @@ class Front:
             except (OSError, TimeoutError):
                 continue
             try:
-                await _both_ways((reader, writer), there)
+                await both_ways((reader, writer), there)
             finally:
                 there[1].close()
             return
-
-
-Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-
-
-async def _both_ways(here: Stream, there: Stream) -> None:
-    """Copy until either side is done."""
-    copies = [asyncio.create_task(_copy(here[0], there[1])), asyncio.create_task(_copy(there[0], here[1]))]
-    try:
-        await asyncio.wait(copies, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for copy in copies:
-            copy.cancel()
-        await asyncio.gather(*copies, return_exceptions=True)
-
-
-async def _copy(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):
-        while chunk := await source.read(_CHUNK):
-            sink.write(chunk)
-            await sink.drain()
