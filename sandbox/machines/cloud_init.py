@@ -59,8 +59,8 @@ class CloudInitError(Exception):
 
 
 @dataclass(frozen=True)
-class File:
-    """A file to write: absolute path, mode."""
+class WrittenFile:
+    """A file of ``write_files``: absolute path, content, mode."""
 
     path: str
     content: bytes = field(repr=False)
@@ -73,11 +73,23 @@ class CloudConfig:
     """What is to be done at the first boot. ``commands`` are lists of words, or shell lines of one."""
 
     hostname: str | None = None
-    files: Sequence[File] = ()
+    files: tuple[WrittenFile, ...] = ()
     commands: Sequence[Sequence[str]] = ()
+    """``runcmd``."""
     packages: Sequence[str] = ()
     ignored: Sequence[str] = ()
     """Parts of other kinds, such as shell scripts: machines of the sandbox do not run them."""
+
+    @property
+    def units(self) -> list[str]:
+        """Units that ``runcmd`` enables and starts."""
+        return [
+            word
+            for command in self.commands
+            if command[:2] == ["systemctl", "enable"] and "--now" in command
+            for word in command[2:]
+            if not word.startswith("-")
+        ]
 
 
 def parse(user_data: str) -> CloudConfig:
@@ -99,7 +111,7 @@ def parse(user_data: str) -> CloudConfig:
         raise CloudInitError(wrong)
     return CloudConfig(
         hostname=document.get("fqdn") or document.get("hostname"),
-        files=[_file(entry) for entry in document.get("write_files") or []],
+        files=tuple(_file(entry) for entry in document.get("write_files") or []),
         commands=[[str(word) for word in _words(entry)] for entry in document.get("runcmd") or []],
         packages=[str(each) for each in document.get("packages") or []],
         ignored=ignored,
@@ -234,11 +246,11 @@ def _structural(document: Mapping[str, Any]) -> Iterator[str]:
                 yield f"{where}.{key}: {value!r} is not of type 'string'"
 
 
-def _file(entry: Mapping[str, Any]) -> File:
+def _file(entry: Mapping[str, Any]) -> WrittenFile:
     path = str(entry["path"])
     permissions = entry.get("permissions")
     try:
-        return File(
+        return WrittenFile(
             path=path,
             content=_content(str(entry.get("content", "")), str(entry.get("encoding", "text/plain"))),
             mode=int(permissions, 8) if permissions is not None else 0o644,

@@ -1,93 +1,91 @@
-"""The processes of a machine: children with logs of their own, that end with it."""
+"""A program that runs on a machine: a child with a log of its own, that ends with the sandbox."""
 
 import asyncio
 import contextlib
 import os
 import shutil
 import signal
-from collections.abc import Mapping
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import Final
+
+_TERM_SECONDS: Final = 5.0
+_TAIL: Final = 4000
 
 
-class Processes:
-    """Starts processes in groups of their own, and ends all of them.
+class Process:
+    """A running program. Its group is its own, and all of it ends together.
 
     Args:
-        logs: Directory of their log files (mode 0600); made when needed.
+        process: The child.
+        log: Where it writes to.
     """
 
-    def __init__(self, logs: Path) -> None:
-        self._logs = logs
-        self._running: dict[str, asyncio.subprocess.Process] = {}
+    def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
+        self.log = log
+        self._process = process
 
-    def pid(self, name: str) -> int | None:
-        """Of a process that runs."""
-        process = self._running.get(name)
-        return process.pid if process is not None and process.returncode is None else None
+    @classmethod
+    async def start(cls, name: str, command: Sequence[str], log: Path) -> "Process":
+        """Start a program; its log has mode 0600, and no environment of ours reaches it.
 
-    def log(self, name: str) -> Path:
-        """Where a process writes to."""
-        return self._logs / f"{name}.log"
-
-    async def start(
-        self, name: str, command: list[str], environment: Mapping[str, str] | None = None
-    ) -> asyncio.subprocess.Process:
-        """Start a process that writes to its log."""
-        self._logs.mkdir(mode=0o700, parents=True, exist_ok=True)
-        log = os.open(self.log(name), os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
+        Raises:
+            OSError: it cannot be run.
+        """
+        log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
         try:
-            return await self._spawn(name, command, environment, log, log)
+            process = await asyncio.create_subprocess_exec(
+                *mortal(),
+                *command,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=descriptor,
+                stderr=descriptor,
+                env={"PATH": os.defpath, "SANDBOX_PROGRAM": name},
+                start_new_session=True,
+            )
         finally:
-            os.close(log)
+            os.close(descriptor)
+        return cls(process, log)
 
-    async def start_talking(
-        self, name: str, command: list[str], environment: Mapping[str, str] | None = None
-    ) -> asyncio.subprocess.Process:
-        """Start a process whose output is read from its ``stdout``."""
-        return await self._spawn(name, command, environment, asyncio.subprocess.PIPE, asyncio.subprocess.STDOUT)
+    @property
+    def pid(self) -> int:
+        """Of the process, and of its group."""
+        return self._process.pid
 
-    def kill(self, name: str | None = None) -> None:
-        """End one process, or all of them, as a power failure does."""
-        for each, process in self._running.items():
-            # A group lives on when only its first process has ended.
-            if name in (None, each):
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
+    @property
+    def runs(self) -> bool:
+        """Whether it has not ended."""
+        return self._process.returncode is None
 
-    async def wait(self) -> None:
-        """Until all have ended."""
-        await asyncio.gather(*(process.wait() for process in self._running.values()))
-        self._running.clear()
+    async def stop(self, *, at_once: bool = False) -> None:
+        """End it: asked first, unless ``at_once``, as a power failure does."""
+        if self.runs and not at_once:
+            self._signal(signal.SIGTERM)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_TERM_SECONDS):
+                    await self._process.wait()
+        # A group lives on when only its first process has ended.
+        self._signal(signal.SIGKILL)
+        await self._process.wait()
 
-    async def _spawn(
-        self, name: str, command: list[str], environment: Mapping[str, str] | None, stdout: int, stderr: int
-    ) -> asyncio.subprocess.Process:
-        process = await asyncio.create_subprocess_exec(
-            *_mortal(),
-            *command,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=stdout,
-            stderr=stderr,
-            env={"PATH": os.defpath} if environment is None else dict(environment),
-            start_new_session=True,
-        )
-        self._running[name] = process
-        return process
+    def tail(self, characters: int = _TAIL) -> str:
+        """The end of its log."""
+        try:
+            with self.log.open("rb") as file:
+                file.seek(max(0, self.log.stat().st_size - characters))
+                return file.read().decode(errors="replace")
+        except FileNotFoundError:
+            return ""
+
+    def _signal(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, number)
 
 
 @cache
-def _mortal() -> tuple[str, ...]:
-    """What makes a process end with its parent even when that is killed, where the system knows how."""
+def mortal() -> tuple[str, ...]:
+    """What makes a child end with its parent even when that is killed, where the system knows how."""
     setpriv = shutil.which("setpriv")
     return (setpriv, "--pdeathsig", "KILL", "--") if setpriv else ()
-
-
-def tail(file: Path, lines: int = 8) -> str:
-    """The end of a log."""
-    try:
-        with file.open("rb") as log:
-            log.seek(max(0, file.stat().st_size - 16384))
-            return "\n".join(log.read().decode(errors="replace").splitlines()[-lines:])
-    except FileNotFoundError:
-        return ""
