@@ -147,6 +147,12 @@ def read_locks(store: Store, project: str, stack: str) -> list[Lock]:
     return [_lock(store, stack, name) for name in store.names(f"locks/organization/{project}/{stack}")]
 
 
+def stack_names(store: Store, project: str) -> list[str]:
+    """The stacks that have a state, without reading any."""
+    found = [name.rpartition("/")[2] for name in store.names(f"stacks/{project}")]
+    return sorted(name.removesuffix(".json") for name in found if name.endswith(".json"))
+
+
 def _lock(store: Store, stack: str, name: str) -> Lock:
     try:
         content: Any = json.loads(store.read(name))

@@ -51,6 +51,7 @@ def compare(
     states: Iterable[StackState],
     objects: Iterable[CloudObject],
     looked_at: Iterable[str],
+    trusted: Iterable[str],
     locations: Mapping[str, str],
 ) -> Comparison:
     """Compare all states with all objects.
@@ -59,9 +60,10 @@ def compare(
         states: Of every stack.
         objects: What the clouds hold.
         looked_at: The kinds that were looked at: of others nothing is missing.
+        trusted: The stacks whose cloud was looked at: of others nothing is missing.
         locations: Location by cluster.
     """
-    everything, kinds = list(objects), set(looked_at)
+    everything, kinds, stacks = list(objects), set(looked_at), set(trusted)
     owned, there = owners(states), {each.key: each for each in everything}
     made = tuple(made_by_controllers(everything, set(owned), locations))
     accounted = set(owned) | {each.object.key for each in made}
@@ -76,6 +78,7 @@ def compare(
             for key, each in owned.items()
             if key[0] in kinds and key not in there and not _whole_missing(key, there)
             for stack, resource in each
+            if stack in stacks
         ),
         owned_twice=tuple((key, each) for key, each in owned.items() if len(each) > 1),
         unprotected_in_cloud=tuple(

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from .backend import Lock
 from .compare import Comparison
-from .imports import IMPORTED_IN_PARTS, Import, ImportFile, actual_purpose, planned_purpose
+from .imports import Import, ImportFile, actual_purpose, is_remade, planned_purpose
 from .objects import CLOUDFLARE, KINDS, CloudObject, Key
 from .state import Resource, StackState
 
@@ -101,8 +101,8 @@ def pending_findings(state: StackState, found: Mapping[str, CloudObject], lines:
             made = found.get(urn)
             if made is None:
                 outcome = ": nothing was made"
-            elif made.kind in IMPORTED_IN_PARTS:
-                outcome = f": {made} was made, perhaps by half; it is removed and made anew"
+            elif is_remade(made):
+                outcome = f": {made} was made, perhaps by half: it is removed and made anew"
                 removals.append(remove_line(made))
             else:
                 outcome = f": {made} was made"
@@ -247,8 +247,8 @@ def orphan_findings(
     for stack, (file, path, wanted) in imports.items():
         taken = [each for each in wanted if each.object not in file.impossible]
         importable |= {each.object.key for each in wanted}
-        halves = [each.object for each in taken if each.object.kind in IMPORTED_IN_PARTS]
-        whole = [each.object for each in taken if each.object.kind not in IMPORTED_IN_PARTS]
+        halves = [each.object for each in taken if is_remade(each.object)]
+        whole = [each.object for each in taken if not is_remade(each.object)]
         up = lines.command(stack, "up", configured=True)
         for each in file.impossible:
             yield Finding(
@@ -276,7 +276,7 @@ def orphan_findings(
             yield Finding(
                 "lost-answer",
                 stack,
-                f"{each} was made, but its answer was lost; what follows a create was not done to it (Network, start)",
+                f"{each} was made, but its answer was lost. It cannot be imported whole: it is removed and made anew",
                 (remove_line(each), up),
             )
     for each in orphans:

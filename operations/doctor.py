@@ -1,7 +1,7 @@
 """Examines a deployment: reads everything, judges it, and writes the files that the repairs need."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +10,7 @@ from . import diagnosis
 from .compare import Comparison, compare
 from .diagnosis import Finding
 from .imports import Import, ImportFile, Planned, import_file, match, read_plan
-from .objects import CloudObject
+from .objects import CLOUDFLARE, CloudObject
 from .pulumi import ROOT, Pulumi, PulumiError
 from .reading import Clouds, Stacks, read_clouds, read_locations, read_stacks
 
@@ -76,24 +76,27 @@ class Doctor:
         return report
 
     def _compared(self, stacks: Stacks, clouds: Clouds, report: Report) -> Iterator[Finding]:
-        states = [state for state in stacks.states.values() if state.stack in clouds.trusted]
-        comparison = compare(states, clouds.objects, clouds.looked_at, read_locations(self.pulumi.project))
-        known = len(stacks.states) == len(stacks.names) == len(clouds.trusted)
-        orphans = list(comparison.orphans) if known else []
-        if not known and comparison.orphans:
+        states = list(stacks.states.values())
+        comparison = compare(
+            states, clouds.objects, clouds.looked_at, clouds.trusted, read_locations(self.pulumi.project)
+        )
+        known = len(stacks.states) == len(stacks.names)
+        if not known and any(each.kind not in CLOUDFLARE.values() for each in comparison.orphans):
             yield Finding(
-                "unread-orphans", "the cloud",
-                "what belongs to nobody was not looked for: it cannot be told from what the stacks own that could not be read",
+                "unread-orphans",
+                "the cloud",
+                "what belongs to nobody cannot be told from what the stacks own whose state could not be read",
                 blind=True,
-            )  # fmt: skip
+            )
+        orphans = list(comparison.orphans) if known and not is_lost(comparison, clouds.objects) else []
         after_all = {state.stack: diagnosis.created_after_all(state, orphans) for state in states}
         for state in states:
-            yield from diagnosis.pending_findings(state, after_all[state.stack], self.pulumi)
+            if state.stack in clouds.trusted:
+                yield from diagnosis.pending_findings(state, after_all[state.stack], self.pulumi)
         resolved = {each.key for found in after_all.values() for each in found.values()}
         yield from diagnosis.owned_twice_findings(comparison)
         yield from diagnosis.missing_findings(comparison, self.pulumi)
-        if known:
-            yield from diagnosis.duplicate_findings(comparison)
+        yield from diagnosis.duplicate_findings(comparison) if known else ()
         yield from self._orphans([each for each in orphans if each.key not in resolved], stacks, clouds)
         yield from diagnosis.protection_findings(comparison, self.pulumi)
         report.notes += _controllers(comparison)
@@ -130,6 +133,17 @@ class Doctor:
             self.out.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(file.content, indent=2) + "\n", encoding="utf-8")
         return path
+
+
+def is_lost(comparison: Comparison, objects: Sequence[CloudObject]) -> bool:
+    """Whether the project holds a whole platform, of which no state owns a single object.
+
+    It is in use then, under a state that is elsewhere: nothing of it is to be taken or removed. A Network alone is what
+    the lost answer of a first deployment leaves.
+    """
+    hetzner = [each for each in objects if each.kind not in CLOUDFLARE.values() and each.whole is None]
+    strangers = {each.key for each in comparison.orphans}
+    return len(hetzner) > 1 and all(each.key in strangers for each in hetzner)
 
 
 def _controllers(comparison: Comparison) -> Iterator[str]:

@@ -84,7 +84,7 @@ def _origin_certificates(client: "Cloudflare", zone: Zone) -> Iterator[CloudObje
 def _tunnels(client: "Cloudflare", zone: Zone) -> Iterator[CloudObject]:
     for tunnel in _entries(client.zero_trust.tunnels.cloudflared.list(account_id=zone.account, is_deleted=False)):
         if str(tunnel.name).endswith(f".{zone.name}"):
-            yield _object("tunnel", tunnel.id, tunnel.name, tunnel.name, account_id=zone.account)
+            yield _object("tunnel", tunnel.id, tunnel.name, tunnel.name)
 
 
 _READERS: Final[tuple[Callable[["Cloudflare", Zone], Iterator[CloudObject]], ...]] = (
@@ -100,8 +100,8 @@ def _entries(page: Iterable[Any]) -> Iterable[Any]:
     return page
 
 
-def _object(kind: str, id: object, name: object, purpose: object, **more: Any) -> CloudObject:
-    return CloudObject(kind, str(id), str(name), attributes={"purpose": purpose, **more})
+def _object(kind: str, id: object, name: object, purpose: object) -> CloudObject:
+    return CloudObject(kind, str(id), str(name), attributes={"purpose": purpose})
 
 
 def remove(zone: Zone, object: CloudObject) -> None:

@@ -49,12 +49,19 @@ def _networks(client: Client) -> Iterator[CloudObject]:
 
 def _servers(client: Client) -> Iterator[CloudObject]:
     for server in client.servers.get_all():
-        yield _object("server", server, protected=_protected(server), location=_location(server), status=server.status)
+        yield _object(
+            "server", server, protected=_protected(server), location=_location(server), complete=_complete(server)
+        )
         for attached in server.private_net or []:
             network = attached.network.id
             yield _part(
                 "server-network", f"{server.id}-{network}", f"{server.name} in {network}", ("server", str(server.id))
             )
+
+
+def _complete(server: Any) -> bool:
+    """Whether its create came to its end: it runs, in a Network."""
+    return server.status == "running" and bool(server.private_net)
 
 
 def _load_balancers(client: Client) -> Iterator[CloudObject]:

@@ -12,7 +12,7 @@ from stacks import sentinel
 from stacks.settings import PROJECT, SHARED
 
 from . import edge, hetzner
-from .backend import BackendError, Lock, Store, open_backend, read_locks, restorations
+from .backend import BackendError, Lock, Store, open_backend, read_locks, restorations, stack_names
 from .diagnosis import Finding
 from .objects import CLOUDFLARE, HETZNER, CloudObject
 from .pulumi import Pulumi, PulumiError
@@ -30,10 +30,10 @@ class Stacks:
     findings: list[Finding] = field(default_factory=list[Finding])
 
     @property
-    def recorded_network(self) -> int | None:
+    def recorded_network(self) -> sentinel.Recorded | None:
         """The Network in the state of ``shared``."""
         state = self.states.get(SHARED)
-        return state.network_id if state is not None else None
+        return state.network if state is not None else None
 
     def access(self, stack: str) -> sentinel.Access | None:
         """How the stack reaches Hetzner."""
@@ -63,14 +63,25 @@ def read_stacks(pulumi: Pulumi) -> Stacks:
     Raises:
         PulumiError: nothing can be read: there is no command line or no backend.
     """
-    found = Stacks(pulumi.stacks())
-    store = _open(pulumi, found.findings)
+    findings: list[Finding] = []
+    store = _open(pulumi, findings)
+    found = Stacks(_names(pulumi, store), findings=findings)
     for stack in found.names:
         if store is not None:
             found.locks += _locks(store, stack, found.findings)
         _read_state(pulumi, store, stack, found)
         _read_settings(pulumi, stack, found)
     return found
+
+
+def _names(pulumi: Pulumi, store: Store | None) -> list[str]:
+    try:
+        return pulumi.stacks()
+    except PulumiError as error:
+        # One broken state keeps the command line from listing any.
+        if error.kind != "corrupt" or store is None:
+            raise
+        return stack_names(store, PROJECT)
 
 
 def _open(pulumi: Pulumi, findings: list[Finding]) -> Store | None:
@@ -94,7 +105,9 @@ def _read_state(pulumi: Pulumi, store: Store | None, stack: str, found: Stacks) 
     try:
         found.states[stack] = read_state(stack, pulumi.export(stack))
     except (PulumiError, StateError) as error:
-        found.findings.append(_unreadable(store, stack, error))
+        # A state is not whole while it is being written.
+        if not any(lock.stack == stack and lock.here and lock.runs() for lock in found.locks):
+            found.findings.append(_unreadable(store, stack, error))
 
 
 def _unreadable(store: Store | None, stack: str, error: PulumiError | StateError) -> Finding:
@@ -217,7 +230,7 @@ def judge_project(names: list[str], stacks: Stacks, objects: list[CloudObject]) 
     """Whether these objects are of the project that the deployment has recorded."""
     recorded, where = stacks.recorded_network, ", ".join(names)
     ids = {each.id for each in objects if each.kind == "network"}
-    if recorded is not None and str(recorded) not in ids:
+    if recorded is not None and str(recorded.id) not in ids:
         known = {resource.id for state in stacks.states.values() for resource in state.of_package("hcloud")}
         # Ids of Hetzner are unique over all projects.
         if not known & {each.id for each in objects}:
@@ -245,7 +258,7 @@ def _writable(
 ) -> Iterator[Finding]:
     """Whether the token may write: a change of nothing at the Network."""
     recorded = stacks.recorded_network
-    if recorded is None or ("network", str(recorded)) not in {each.key for each in objects}:
+    if recorded is None or ("network", str(recorded.id)) not in {each.key for each in objects}:
         return
     try:
         sentinel.check(access, names[0], recorded, write=True)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from stacks.sentinel import network_in
+from stacks.sentinel import Recorded, network_in
 
 COMPONENT_PREFIX = "hetzner-platform:"
 PROVIDER_PREFIX = "pulumi:providers:"
@@ -71,11 +71,9 @@ class StackState:
         return next((each.outputs for each in self.resources if each.type == STACK_TYPE), nothing)
 
     @property
-    def network_id(self) -> int | None:
-        """Of the platform's Network, if this state records it."""
-        return network_in(
-            {each.urn: {"outputs": {**each.outputs, "id": each.id}} for each in self.resources if each.id}
-        )
+    def network(self) -> Recorded | None:
+        """The platform's Network, if this state records it."""
+        return network_in({each.urn: {"outputs": {**each.outputs, "id": each.id}} for each in self.resources})
 
     def of_package(self, package: str) -> Iterator[Resource]:
         """The resources whose type is of the package."""

@@ -23,8 +23,8 @@ class PreflightError(pulumi.RunError):
     """A deployment that must not go on. Pulumi prints the message without a traceback; nothing has been changed."""
 
 
-def recorded_network() -> int | None:
-    """Id of the Network in the state of ``shared``; None before its first deployment.
+def recorded_network() -> sentinel.Recorded | None:
+    """The Network in the state of ``shared``; None before its first deployment.
 
     Raises:
         PreflightError: there is no stack ``shared``.
@@ -42,8 +42,8 @@ def recorded_network() -> int | None:
     return sentinel.network_in(state["outputs"])
 
 
-def refuse_other_project(stack: str) -> int | None:
-    """Refuse a token that does not belong to the recorded deployment; returns the recorded Network's id.
+def refuse_other_project(stack: str) -> sentinel.Recorded | None:
+    """Refuse a token that does not belong to the recorded deployment; returns what is recorded.
 
     It is asked for before the providers are registered: what they were last given is in the state, and a later
     ``pulumi refresh`` uses it. A preview may be made with a token that can only read.

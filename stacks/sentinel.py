@@ -21,13 +21,26 @@ HETZNER = "https://api.hetzner.cloud/v1"
 
 _TIMEOUT_SECONDS = 30.0
 
-# Where a state has the Network's id: the type path of the resource, and the output. The first one's provider may not
-# repeat the id among the outputs; the subnet in it always has it.
+# Where a state has the Network's id: the type path of the resource, and the output.
+_NETWORK: Final = "hetzner-platform:index:Network$hcloud:index/network:Network"
 _RECORDED: Final = {
-    "hetzner-platform:index:Network$hcloud:index/network:Network": "id",
+    _NETWORK: "id",
     "hetzner-platform:index:Network$hcloud:index/networkSubnet:NetworkSubnet": "networkId",
     "hetzner-platform:index:Network": "network_id",
 }
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """The Network that a state has.
+
+    ``id`` is None while nothing but the Network was made, by a provider that does not repeat the id among the outputs.
+    """
+
+    id: int | None
+
+    def __str__(self) -> str:
+        return str(self.id) if self.id is not None else repr(NETWORK)
 
 
 class SentinelError(Exception):
@@ -59,17 +72,19 @@ class Access:
         return Client(token=self.token, api_endpoint=endpoint, application_name=PROJECT, timeout=_TIMEOUT_SECONDS)
 
 
-def network_in(outputs: Mapping[str, Mapping[str, Any]]) -> int | None:
-    """Id of the platform's Network in a state.
+def network_in(outputs: Mapping[str, Mapping[str, Any]]) -> Recorded | None:
+    """The platform's Network in a state; None when there is none.
 
     Args:
         outputs: ``{"outputs": {…}}`` of the stack's resources by URN.
     """
+    there = False
     for urn, resource in outputs.items():
-        id = resource["outputs"].get(_RECORDED.get(urn.split("::")[2], ""))
-        if id:
-            return int(id)
-    return None
+        path = urn.split("::")[2]
+        there = there or path == _NETWORK
+        if id := resource["outputs"].get(_RECORDED.get(path, "")):
+            return Recorded(int(id))
+    return Recorded(None) if there else None
 
 
 def is_ours(name: str | None, labels: Mapping[str, str] | None) -> bool:
@@ -77,32 +92,33 @@ def is_ours(name: str | None, labels: Mapping[str, str] | None) -> bool:
     return name == NETWORK or LABELS.items() <= (labels or {}).items()
 
 
-def check(access: Access, stack: str, network_id: int, *, write: bool) -> None:
-    """Make sure, with one request, that the token is of the project in which ``network_id`` was made.
+def check(access: Access, stack: str, recorded: Recorded, *, write: bool) -> None:
+    """Make sure, with a single request where the id is known, that the token is of the project in which the recorded Network was made.
 
     Args:
         access: The token that is about to be used.
         stack: Whose configuration holds it; for the message.
-        network_id: Of the recorded Network.
+        recorded: The Network.
         write: Whether the token has to be able to write; the request is a change of nothing then.
 
     Raises:
         OtherProjectError: there is no such Network, or it is not a platform's.
         SentinelError: the token is unknown, revoked or can only read, or the API cannot be reached.
     """
-    networks = access.client().networks
     given = f"pulumi config set --secret hcloud:token -s {stack}"
     try:
-        found = networks.update(Network(id=network_id)) if write else networks.get_by_id(network_id)
+        found = _find(access.client(), recorded, write=write)
     except APIException as error:
         if error.code == "not_found":
-            raise OtherProjectError(_other_project(stack, network_id, given)) from None
+            raise OtherProjectError(_other_project(stack, recorded, given)) from None
         raise SentinelError(explain(error, stack)) from None
     except (HCloudException, OSError) as error:
         raise SentinelError(f"the Hetzner Cloud API cannot be reached: {error}. Nothing was changed.") from None
+    if found is None:
+        raise OtherProjectError(_other_project(stack, recorded, given))
     if not is_ours(found.name, found.labels):
         raise OtherProjectError(
-            f"hcloud:token of the stack {stack!r} belongs to another project: its Network {network_id} is called "
+            f"hcloud:token of the stack {stack!r} belongs to another project: its Network {recorded} is called "
             f"{found.name!r} and does not carry {_shown(LABELS)}. Nothing was changed. Give the right token: {given}"
         )
 
@@ -123,9 +139,21 @@ def explain(error: APIException, stack: str) -> str:
     return f"the Hetzner Cloud API refused to answer ({error.code}: {error.message}). Nothing was changed; try again later."
 
 
-def _other_project(stack: str, network_id: int, given: str) -> str:
+def _find(client: Client, recorded: Recorded, *, write: bool) -> Network | None:
+    networks = client.networks
+    if recorded.id is not None and not write:
+        return networks.get_by_id(recorded.id).data_model
+    if recorded.id is not None:
+        return networks.update(Network(id=recorded.id)).data_model
+    named = networks.get_by_name(NETWORK)
+    if named is None or not write:
+        return named.data_model if named is not None else None
+    return networks.update(named).data_model
+
+
+def _other_project(stack: str, recorded: Recorded, given: str) -> str:
     return (
-        f"hcloud:token of the stack {stack!r} belongs to another project: the Network {network_id}, which the deployment "
+        f"hcloud:token of the stack {stack!r} belongs to another project: the Network {recorded}, which the deployment "
         f"has recorded, does not exist for it. Nothing was changed. Give the right token: {given}. "
         "If somebody deleted the Network, `make doctor` says what to do."
     )
