@@ -80,17 +80,6 @@ class CloudConfig:
     ignored: Sequence[str] = ()
     """Parts of other kinds, such as shell scripts: machines of the sandbox do not run them."""
 
-    @property
-    def units(self) -> list[str]:
-        """Units that ``runcmd`` enables and starts."""
-        return [
-            word
-            for command in self.commands
-            if command[:2] == ["systemctl", "enable"] and "--now" in command
-            for word in command[2:]
-            if not word.startswith("-")
-        ]
-
 
 def parse(user_data: str) -> CloudConfig:
     """What user_data asks for; nothing when it is empty.

@@ -1,19 +1,44 @@
-"""k3s's configuration as it is found on a disk, and the arguments that it gives to the Kubernetes API server."""
+"""k3s's configuration as it is found on a disk, and the arguments that it gives to the Kubernetes components."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Final, cast
 
 import yaml
 
+from .join import RefusedError
+
 STATE: Final = "var/lib/rancher/k3s/server"
 
 _CIPHERS: Final = (
-    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,"
-    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,"
-    "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305,TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305"
+    "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,"
+    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,"
+    "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305,TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305"
 )
+_DEFAULTS: Final[Mapping[str, str]] = {
+    "cluster-cidr": "10.42.0.0/16",
+    "service-cidr": "10.43.0.0/16",
+    "service-node-port-range": "30000-32767",
+    "cluster-domain": "cluster.local",
+}
+_CRITICAL: Final = (
+    "cluster-cidr",
+    "cluster-dns",
+    "cluster-domain",
+    "disable-cloud-controller",
+    "disable-helm-controller",
+    "disable-kube-proxy",
+    "disable-network-policy",
+    "embedded-registry",
+    "flannel-backend",
+    "secrets-encryption",
+    "secrets-encryption-provider",
+    "service-cidr",
+    "service-node-port-range",
+)
+"""What all servers of a cluster must have alike, or k3s refuses to join."""
 
 
 @dataclass(frozen=True)
@@ -24,13 +49,15 @@ class K3sConfig:
 
     @classmethod
     def read(cls, disk: Path) -> "K3sConfig":
-        """From ``/etc/rancher/k3s`` of a disk."""
+        """From ``/etc/rancher/k3s`` of a disk.
+
+        Raises:
+            RefusedError: a file is no mapping in YAML.
+        """
         directory = disk / "etc/rancher/k3s"
         values: dict[str, Any] = {}
         for path in [directory / "config.yaml", *sorted((directory / "config.yaml.d").glob("*.yaml"))]:
-            if not path.exists():
-                continue
-            for key, value in cast("dict[str, Any]", yaml.safe_load(path.read_text()) or {}).items():
+            for key, value in _read(path).items():
                 if key.endswith("+"):
                     values[key[:-1]] = [*_listed(values.get(key[:-1])), *_listed(value)]
                 else:
@@ -38,45 +65,50 @@ class K3sConfig:
         return cls(values)
 
     def text(self, key: str) -> str:
-        """A value as text; empty when it is not set."""
-        return str(self.values.get(key) or "")
+        """A value as text, k3s's default if it has one; else empty."""
+        return str(self.values.get(key) or _DEFAULTS.get(key, ""))
 
     def list(self, key: str) -> "list[str]":
         """A value as a list of texts."""
         return [str(item) for item in _listed(self.values.get(key))]
 
-    def arguments(self, key: str) -> dict[str, str]:
-        """``<component>-arg`` as a mapping."""
-        pairs = (argument.partition("=") for argument in self.list(key))
-        return {name: value for name, _, value in pairs}
+    def argument(self, component: str, name: str) -> str:
+        """The first value of an argument in ``<component>-arg``; empty when it is not there."""
+        pairs = (argument.removeprefix("--").partition("=") for argument in self.list(f"{component}-arg"))
+        return next((value for key, _, value in pairs if key == name), "")
+
+    def critical(self) -> dict[str, str]:
+        """What must be alike on all servers."""
+        return {key: self.text(key) for key in _CRITICAL}
+
+    @property
+    def service_address(self) -> str:
+        """The first address of the services: the API's own, inside."""
+        return str(ip_network(self.text("service-cidr"))[1])
 
 
-def api_server_arguments(config: K3sConfig, disk: Path, address: str, private: str) -> list[str]:
-    """What k3s would start kube-apiserver with, its paths below ``disk``.
+def api_server_arguments(config: K3sConfig, disk: Path, address: str) -> list[str]:
+    """What k3s starts kube-apiserver with, its paths below ``disk``.
 
-    Defaults are those of k3s's ``pkg/daemons/control/server.go``; what the configuration gives wins. k3s serves through
-    its own listener on 6443, here the API server listens there itself.
+    Defaults are those of k3s's ``pkg/daemons/control/server.go``; what the configuration gives replaces them. Other than
+    in k3s the API server listens on 6443 itself (so ``advertise-port``, which k3s adds to it, is not there), and reaches kubelets without the tunnel (no egress selector).
 
     Args:
         config: As it was found.
         disk: Of the machine.
         address: Loopback address to listen on.
-        private: Address that the machine has in its Network, which is advertised.
     """
-    tls = disk / STATE / "tls"
-    own = config.arguments("kube-apiserver-arg")
-    defaults: dict[str, str] = {
-        "advertise-address": private,
-        "advertise-port": "6443",
+    state, tls = disk / STATE, disk / STATE / "tls"
+    issuer = f"https://kubernetes.default.svc.{config.text('cluster-domain')}"
+    defaults = {
+        "advertise-address": config.text("advertise-address") or config.text("node-ip") or address,
         "allow-privileged": "true",
         "anonymous-auth": "false",
-        "api-audiences": "https://kubernetes.default.svc.cluster.local,k3s",
+        "api-audiences": f"{issuer},k3s",
         "authorization-mode": "Node,RBAC",
         "bind-address": address,
-        "secure-port": "6443",
-        "cert-dir": str(disk / STATE / "tls/temporary-certs"),
+        "cert-dir": str(tls / "temporary-certs"),
         "client-ca-file": str(tls / "client-ca.crt"),
-        "egress-selector-config-file": "",
         "enable-admission-plugins": "NodeRestriction",
         "enable-aggregator-routing": "true",
         "enable-bootstrap-token-auth": "true",
@@ -96,30 +128,102 @@ def api_server_arguments(config: K3sConfig, disk: Path, address: str, private: s
         "requestheader-extra-headers-prefix": "X-Remote-Extra-",
         "requestheader-group-headers": "X-Remote-Group",
         "requestheader-username-headers": "X-Remote-User",
-        "service-account-issuer": "https://kubernetes.default.svc.cluster.local",
+        "secure-port": "6443",
+        "service-account-issuer": issuer,
         "service-account-key-file": str(tls / "service.key"),
-        "service-account-signing-key-file": str(tls / "service.key"),
-        "service-cluster-ip-range": config.text("service-cidr") or "10.43.0.0/16",
-        "service-node-port-range": config.text("service-node-port-range") or "30000-32767",
+        "service-account-signing-key-file": str(tls / "service.current.key"),
+        "service-cluster-ip-range": config.text("service-cidr"),
+        "service-node-port-range": config.text("service-node-port-range"),
         "storage-backend": "etcd3",
         "tls-cert-file": str(tls / "serving-kube-apiserver.crt"),
         "tls-cipher-suites": _CIPHERS,
         "tls-min-version": "VersionTLS12",
         "tls-private-key-file": str(tls / "serving-kube-apiserver.key"),
+        # Only for a metric: six servers would count all their keys every minute.
+        "etcd-count-metric-poll-period": "0",
     }
     if config.values.get("secrets-encryption"):
-        defaults["encryption-provider-config"] = str(disk / STATE / "cred/encryption-config.json")
+        defaults["encryption-provider-config"] = str(state / "cred/encryption-config.json")
         defaults["encryption-provider-config-automatic-reload"] = "true"
-    if "authentication-config" in own:
-        # The API server refuses both together, and so k3s leaves it out.
+    # The API server refuses the flags beside these files, and so k3s leaves them out.
+    if config.argument("kube-apiserver", "authentication-config"):
         del defaults["anonymous-auth"]
-    merged = {**defaults, **{name: _on_disk(value, disk) for name, value in own.items()}}
-    return [f"--{name}={value}" for name, value in sorted(merged.items()) if value]
+    if config.argument("kube-apiserver", "authorization-config"):
+        del defaults["authorization-mode"]
+    return merged(defaults, config.list("kube-apiserver-arg"), disk, address)
 
 
-def _on_disk(value: str, disk: Path) -> str:
-    """A path of the machine as a path of this one."""
-    return f"{disk}{value}" if value.startswith(("/var/", "/etc/")) else value
+def controller_manager_arguments(config: K3sConfig, disk: Path, address: str, kubeconfig: Path) -> list[str]:
+    """What k3s starts kube-controller-manager with.
+
+    Other than in k3s one runs for a cluster, so it elects nobody, all controllers share its own identity, and Nodes have
+    five minutes to report: this computer may be busy.
+    """
+    tls = disk / STATE / "tls"
+    defaults = {
+        "allocate-node-cidrs": "true",
+        "authentication-kubeconfig": str(kubeconfig),
+        "authorization-kubeconfig": str(kubeconfig),
+        "bind-address": address,
+        "cluster-cidr": config.text("cluster-cidr"),
+        "cluster-signing-kube-apiserver-client-cert-file": str(tls / "client-ca.nochain.crt"),
+        "cluster-signing-kube-apiserver-client-key-file": str(tls / "client-ca.key"),
+        "cluster-signing-kubelet-client-cert-file": str(tls / "client-ca.nochain.crt"),
+        "cluster-signing-kubelet-client-key-file": str(tls / "client-ca.key"),
+        "cluster-signing-kubelet-serving-cert-file": str(tls / "server-ca.nochain.crt"),
+        "cluster-signing-kubelet-serving-key-file": str(tls / "server-ca.key"),
+        "cluster-signing-legacy-unknown-cert-file": str(tls / "server-ca.nochain.crt"),
+        "cluster-signing-legacy-unknown-key-file": str(tls / "server-ca.key"),
+        "controllers": "*,tokencleaner",
+        "kubeconfig": str(kubeconfig),
+        "leader-elect": "false",
+        "node-monitor-grace-period": "5m",
+        "profiling": "false",
+        "root-ca-file": str(tls / "server-ca.crt"),
+        "secure-port": "10257",
+        "service-account-private-key-file": str(tls / "service.current.key"),
+        "service-cluster-ip-range": config.text("service-cidr"),
+        "tls-cert-file": str(tls / "serving-kube-controller-manager.crt"),
+        "tls-private-key-file": str(tls / "serving-kube-controller-manager.key"),
+    }
+    return merged(defaults, config.list("kube-controller-manager-arg"), disk, address)
+
+
+def merged(defaults: Mapping[str, str], extra: Sequence[str], disk: Path, address: str) -> list[str]:
+    """Arguments with those of the configuration, as k3s merges them: they replace, ``key+`` adds, ``key-`` puts first.
+
+    Paths of the machine become paths of this computer, and "all addresses" the machine's own.
+    """
+    found: dict[str, list[str]] = {}
+    left = dict(defaults)
+    for argument in extra:
+        name, separator, value = argument.removeprefix("--").partition("=")
+        value = _here(value, disk, address) if separator else "true"
+        key = name.rstrip("+-")
+        before = [left[key]] if key in left and name != key else []
+        given = [*before, *found.get(key, [])]
+        found[key] = [value, *given] if name.endswith("-") else [*given, value]
+        left.pop(key, None)
+    found.update({key: [value] for key, value in left.items()})
+    return [f"--{key}={value}" for key in sorted(found) for value in found[key]]
+
+
+def _here(value: str, disk: Path, address: str) -> str:
+    if value == "0.0.0.0":  # noqa: S104  it is replaced
+        return address
+    return f"{disk}{value}" if value.startswith("/") else value
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    try:
+        content = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise RefusedError(f"{path.name}: {error}") from error
+    if content is not None and not isinstance(content, dict):
+        raise RefusedError(f"{path.name}: it is no mapping")
+    return cast("dict[str, Any]", content or {})
 
 
 def _listed(value: Any) -> list[Any]:

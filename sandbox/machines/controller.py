@@ -1,190 +1,209 @@
-"""What keeps a cluster's Nodes: stand-ins for kubelet and cloud controller, and k3s's own care for etcd's members."""
+"""What keeps a cluster's Nodes: a stand-in for the cloud controller, and what k3s does for etcd's members."""
 
 import asyncio
 import datetime
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
-from .cluster import ApiFailure, Cluster
-from .configuration import K3sConfig
+from .api import MERGE, STRATEGIC, ApiError
+from .cluster import Cluster
 from .etcd import EtcdError
+from .facts import ServerFacts
+from .kubelet import ETCD_FINALIZER, MEMBER, UNINITIALIZED, condition, forget_password
+from .manager import start_manager
+from .processes import Process
+from .server import Server
 
 _INTERVAL: Final = 0.5
-_UNINITIALIZED: Final = "node.cloudprovider.kubernetes.io/uninitialized"
-_MERGE: Final = "application/merge-patch+json"
-_STRATEGIC: Final = "application/strategic-merge-patch+json"
+_HEARTBEAT_SECONDS: Final = 60
+_ZONES: Final = {
+    "fsn1": "fsn1-dc14",
+    "nbg1": "nbg1-dc3",
+    "hel1": "hel1-dc2",
+    "ash": "ash-dc1",
+    "hil": "hil-dc1",
+    "sin": "sin-dc1",
+}
+"""Zone labels by location, as Hetzner's cloud controller manager sets them."""
+
+Node = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Kubelet:
-    """A machine on which k3s runs, as its kubelet would register it.
-
-    Args:
-        config: k3s's configuration.
-        server: Whether it is a control-plane server.
-        public: Its public address, if any.
-        location: Hetzner location; empty for a dedicated machine.
-        server_type: Its type.
-    """
-
-    config: K3sConfig
-    server: bool
-    public: str | None = None
-    location: str = ""
-    server_type: str = ""
-
-    @property
-    def name(self) -> str:
-        """The Node's name."""
-        return self.config.text("node-name")
-
-    @property
-    def provider_id(self) -> str:
-        """``hcloud://<id>``, or empty."""
-        return self.config.arguments("kubelet-arg").get("provider-id", "")
-
-    def node(self) -> dict[str, Any]:
-        """The Node that it registers."""
-        labels = dict(label.split("=", 1) for label in self.config.list("node-label"))
-        labels |= {"kubernetes.io/hostname": self.name, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"}
-        if self.server:
-            labels |= {f"node-role.kubernetes.io/{role}": "true" for role in ("control-plane", "etcd")}
-        external = self.config.arguments("kubelet-arg").get("cloud-provider") == "external"
-        taints = [_taint(text) for text in self.config.list("node-taint")]
-        if external:
-            taints.append({"key": _UNINITIALIZED, "value": "true", "effect": "NoSchedule"})
-        spec: dict[str, Any] = {"taints": taints} if taints else {}
-        if self.provider_id:
-            spec["providerID"] = self.provider_id
-        return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": self.name, "labels": labels}, "spec": spec}
-
-    def initialized(self) -> dict[str, Any]:
-        """What the cloud controller adds to labels."""
-        if not self.location:
-            return {}
-        return {
-            "topology.kubernetes.io/region": self.location,
-            "topology.kubernetes.io/zone": self.location,
-            "node.kubernetes.io/instance-type": self.server_type,
-        }
-
-    def addresses(self) -> list[dict[str, str]]:
-        """The Node's addresses."""
-        found = [
-            {"type": "Hostname", "address": self.name},
-            {"type": "InternalIP", "address": self.config.text("node-ip")},
-        ]
-        return found + ([{"type": "ExternalIP", "address": self.public}] if self.public else [])
-
-
-@dataclass
 class Controller:
     """Works for one cluster until it is cancelled.
 
     Args:
         cluster: The cluster.
-        running: Kubelets that run now, by node name.
-        exists: Whether a machine with this provider id, or node name, exists in the cloud.
+        machine: The machine with this provider id, or else this name; None when it is gone. Dedicated ones have a
+            negative id.
+        addresses: Loopback addresses of all machines that there are.
+        manager: The controller manager's program.
         say: Where troubles are told.
     """
 
-    cluster: Cluster
-    running: Callable[[], Mapping[str, Kubelet]]
-    exists: Callable[[str, str], bool]
-    say: Callable[[str], None]
-    _told: dict[str, str] = field(default_factory=dict[str, str])
+    def __init__(
+        self,
+        cluster: Cluster,
+        machine: Callable[[str, str], ServerFacts | None],
+        addresses: Callable[[], Collection[str]],
+        manager: Path,
+        say: Callable[[str], None],
+    ) -> None:
+        self._cluster, self._machine, self._addresses = cluster, machine, addresses
+        self._binary, self._say = manager, say
+        self._manager: Process | None = None
+        self._beside: Server | None = None
 
     async def work(self) -> None:
         """For ever."""
-        while True:
-            try:
-                await self.look()
-            except (ApiFailure, EtcdError) as error:
-                self.say(f"controller: {error}")
-            await asyncio.sleep(_INTERVAL)
+        try:
+            while True:
+                try:
+                    await self.look()
+                except (ApiError, EtcdError, OSError) as error:
+                    self._say(f"controller: {error}")
+                await asyncio.sleep(_INTERVAL)
+        finally:
+            if self._manager is not None:
+                self._manager.kill()
 
     async def look(self) -> None:
-        """One round: Nodes are registered, initialised, kept ready, and forgotten with their machines."""
-        if not self.cluster.live:
+        """One round. Nodes are initialised, reported on, and deleted with their machines."""
+        await self._keep_manager()
+        if not self._cluster.live:
             return
-        nodes = {node["metadata"]["name"]: node for node in (await self.cluster.ask("GET", "/api/v1/nodes"))["items"]}
-        running = self.running()
-        voters = await self._voters()
-        for name, kubelet in running.items():
-            if name not in nodes:
-                nodes[name] = await self.cluster.ask("POST", "/api/v1/nodes", kubelet.node())
-            await self._initialize(nodes[name], kubelet)
-            await self._report(nodes[name], kubelet, voters)
-        for name, node in nodes.items():
-            if name not in running:
-                await self._look_after_missing(name, node)
-        await self._forget_members(set(nodes) | set(running))
+        nodes: list[Node] = (await self._cluster.ask("GET", "/api/v1/nodes"))["items"]
+        members = await self._cluster.voter().members()
+        for node in nodes:
+            # One Node in trouble must not keep the others waiting.
+            try:
+                await self._look_after(node, members)
+            except (ApiError, EtcdError) as error:
+                self._say(f"controller: {_name(node)}: {error}")
+        await self._forget_lost_learners(members)
 
-    async def _initialize(self, node: dict[str, Any], kubelet: Kubelet) -> None:
-        taints = node["spec"].get("taints") or []
-        if not any(taint["key"] == _UNINITIALIZED for taint in taints):
+    async def _keep_manager(self) -> None:
+        """One controller manager runs, beside the server that has served longest."""
+        if self._manager is not None and (not self._manager.runs or self._beside not in self._cluster.live):
+            await self._manager.stop(at_once=True)
+            self._manager = None
+        if self._manager is None and self._cluster.live:
+            self._beside = self._cluster.live[0]
+            self._manager = await start_manager(self._binary, self._beside)
+
+    # -- Nodes
+
+    async def _look_after(self, node: Node, members: list[Node]) -> None:
+        if node["metadata"].get("deletionTimestamp"):
+            await self._release(node, members)
             return
-        left = [taint for taint in taints if taint["key"] != _UNINITIALIZED]
-        patch = {"metadata": {"labels": kubelet.initialized()}, "spec": {"taints": left or None}}
-        await self.cluster.ask("PATCH", f"/api/v1/nodes/{kubelet.name}", patch, _MERGE)
-
-    async def _report(self, node: dict[str, Any], kubelet: Kubelet, voters: Mapping[str, bool]) -> None:
-        wanted = {"Ready": "True"}
-        if kubelet.server:
-            wanted["EtcdIsVoter"] = "True" if voters.get(kubelet.name) else "False"
-        await self._condition(node, wanted, {"addresses": kubelet.addresses()})
-
-    async def _condition(self, node: dict[str, Any], wanted: Mapping[str, str], more: Mapping[str, Any]) -> None:
-        before = {each["type"]: each["status"] for each in node.get("status", {}).get("conditions") or []}
-        if all(before.get(type) == status for type, status in wanted.items()):
+        facts = self._machine(node["spec"].get("providerID", ""), _name(node))
+        if facts is None:
+            # As the cloud controller does with Nodes that are not ready.
+            await self._cluster.ask("DELETE", f"/api/v1/nodes/{_name(node)}")
             return
-        now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        conditions = [
-            {
-                "type": type,
-                "status": status,
-                "reason": "MemberNotLearner" if type == "EtcdIsVoter" else "KubeletReady",
-                "message": "",
-                "lastHeartbeatTime": now,
-                "lastTransitionTime": now,
-            }
-            for type, status in wanted.items()
-        ]
-        patch = {"status": {"conditions": conditions, **more}}
-        await self.cluster.ask("PATCH", f"/api/v1/nodes/{node['metadata']['name']}/status", patch, _STRATEGIC)
+        if any(taint["key"] == UNINITIALIZED for taint in node["spec"].get("taints") or []):
+            await self._initialize(node, facts)
+        wanted = [_readiness(running=_name(node) in self._cluster.kubelets)]
+        if member := node["metadata"].get("annotations", {}).get(MEMBER):
+            wanted.append(await self._membership(member, members))
+        await self._report(node, wanted)
 
-    async def _look_after_missing(self, name: str, node: dict[str, Any]) -> None:
-        """A Node whose machine is gone is deleted; one whose machine is merely off is not ready."""
-        if not self.exists(node["spec"].get("providerID", ""), name):
-            await self.cluster.ask("DELETE", f"/api/v1/nodes/{name}")
-            return
-        await self._condition(node, {"Ready": "Unknown"}, {})
-
-    async def _voters(self) -> dict[str, bool]:
-        """Servers by node name, and whether they vote, as etcd itself lists them."""
-        return {
-            str(each.get("name", "")).rpartition("-")[0]: not each.get("isLearner") for each in await self._members()
+    async def _initialize(self, node: Node, facts: ServerFacts) -> None:
+        """What the cloud knows of the machine; the taint that waited for it goes."""
+        path = f"/api/v1/nodes/{_name(node)}"
+        known = {each["type"]: each["address"] for each in node["status"].get("addresses") or []}
+        if facts.public_ipv4 is not None:
+            known["ExternalIP"] = facts.public_ipv4
+        addresses = [{"type": type, "address": address} for type, address in known.items()]
+        status = {"status": {"addresses": addresses}}
+        changed: Node = await self._cluster.ask("PATCH", f"{path}/status", status, STRATEGIC)
+        spec: dict[str, Any] = {
+            "taints": [taint for taint in changed["spec"]["taints"] if taint["key"] != UNINITIALIZED] or None
         }
+        if not node["spec"].get("providerID"):
+            spec["providerID"] = f"hcloud://{facts.id}" if facts.id > 0 else f"hrobot://{-facts.id}"
+        # The list of taints is replaced as a whole: with the version, a taint that came meanwhile is not lost.
+        metadata = {"labels": _cloud_labels(facts), "resourceVersion": changed["metadata"]["resourceVersion"]}
+        await self._cluster.ask("PATCH", path, {"metadata": metadata, "spec": spec}, MERGE)
 
-    async def _members(self) -> list[dict[str, Any]]:
-        member = next((each.member for each in self.cluster.live if each.member is not None), None)
-        return await member.members() if member is not None else []
+    async def _report(self, node: Node, wanted: list[dict[str, str]]) -> None:
+        """Conditions that changed, and now and then those that did not."""
+        before = {each["type"]: each for each in node["status"].get("conditions") or []}
+        due: list[dict[str, str]] = []
+        for each in wanted:
+            old = before.get(each["type"])
+            if old is None or any(old.get(key) != each[key] for key in ("status", "reason", "message")):
+                same = old is not None and old["status"] == each["status"]
+                due.append({**each, "lastTransitionTime": old["lastTransitionTime"]} if old and same else each)
+            elif each["status"] == "True" and _age(old.get("lastHeartbeatTime")) > _HEARTBEAT_SECONDS:
+                due.append({**each, "lastTransitionTime": old["lastTransitionTime"]})
+        if due:
+            path = f"/api/v1/nodes/{_name(node)}/status"
+            await self._cluster.ask("PATCH", path, {"status": {"conditions": due}}, STRATEGIC)
 
-    async def _forget_members(self, nodes: set[str]) -> None:
-        """k3s takes the etcd member of a deleted Node out; what it knew of the node's password goes too."""
-        for name in set(self.cluster.passwords) - nodes:
-            del self.cluster.passwords[name]
-        if self.cluster.joining.locked():
-            return
-        for each in await self._members():
-            name = str(each.get("name", "")).rpartition("-")[0]
-            if name and name not in nodes and not each.get("isLearner"):
-                member = next(server.member for server in self.cluster.live if server.member is not None)
-                await member.remove(str(each["ID"]))
+    async def _release(self, node: Node, members: list[Node]) -> None:
+        """What goes with a Node: its member of etcd, and its claim on the name."""
+        finalizers: list[str] = node["metadata"].get("finalizers") or []
+        if ETCD_FINALIZER in finalizers:
+            name = node["metadata"].get("annotations", {}).get(MEMBER)
+            for each in members:
+                if each.get("name") == name:
+                    await self._cluster.voter().remove(each["ID"])
+        await forget_password(self._cluster, _name(node))
+        if finalizers:
+            await self._cluster.ask("PATCH", f"/api/v1/nodes/{_name(node)}", {"metadata": {"finalizers": None}}, MERGE)
+
+    # -- etcd
+
+    async def _membership(self, name: str, members: list[Node]) -> dict[str, str]:
+        """Whether a server votes, as etcd itself says, in k3s's words."""
+        found = next((each for each in members if each.get("name") == name), None)
+        if found is None:
+            return condition("EtcdIsVoter", "False", "NotAMember", "Node is not a member of the etcd cluster")
+        if found.get("isLearner"):
+            said = "Node has not been promoted to voting member of the etcd cluster"
+            return condition("EtcdIsVoter", "False", "MemberIsLearner", said)
+        running = next((server.member for server in self._cluster.servers if server.member.name == name), None)
+        if running is None or not await running.answers():
+            return condition("EtcdIsVoter", "False", "Unhealthy", "Node is unhealthy")
+        return condition("EtcdIsVoter", "True", "MemberNotLearner", "Node is a voting member of the etcd cluster")
+
+    async def _forget_lost_learners(self, members: list[Node]) -> None:
+        """A learner whose machine was deleted while it joined never catches up; k3s gives it five minutes."""
+        addresses = self._addresses()
+        for each in members:
+            hosts = {urlsplit(url).hostname for url in each.get("peerURLs", [])}
+            if each.get("isLearner") and not hosts & set(addresses):
+                await self._cluster.voter().remove(each["ID"])
 
 
-def _taint(text: str) -> dict[str, str]:
-    head, _, effect = text.rpartition(":")
-    key, _, value = head.partition("=")
-    return {"key": key, "value": value, "effect": effect}
+def _name(node: Node) -> str:
+    return str(node["metadata"]["name"])
+
+
+def _readiness(*, running: bool) -> dict[str, str]:
+    if running:
+        return condition("Ready", "True", "KubeletReady", "kubelet is posting ready status")
+    return condition("Ready", "Unknown", "NodeStatusUnknown", "Kubelet stopped posting node status.")
+
+
+def _cloud_labels(facts: ServerFacts) -> Mapping[str, str]:
+    if facts.id < 0:
+        return {"instance.hetzner.cloud/provided-by": "robot"}
+    return {
+        "instance.hetzner.cloud/provided-by": "cloud",
+        "node.kubernetes.io/instance-type": facts.server_type,
+        "topology.kubernetes.io/region": facts.location,
+        "topology.kubernetes.io/zone": _ZONES.get(facts.location, facts.location),
+    }
+
+
+def _age(time: str | None) -> float:
+    """Seconds since then."""
+    if time is None:
+        return float("inf")
+    then = datetime.datetime.fromisoformat(time)
+    return (datetime.datetime.now(datetime.UTC) - then).total_seconds()

@@ -1,20 +1,16 @@
 """etcd: a member on a machine, and the membership of its cluster, through etcd's own JSON gateway."""
 
-import asyncio
-import base64
 import ssl
 from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
 
-from .certificates import Authority
+from .certificates import CLIENT, SERVER, Authority
 from .configuration import STATE
 from .processes import Process
 
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=5)
-_TRIES: Final = 300
-_PAUSE: Final = 0.1
 
 
 class EtcdError(Exception):
@@ -33,9 +29,9 @@ class Member:
 
     def __init__(self, binary: Path, disk: Path, address: str, name: str) -> None:
         self.name, self.address = name, address
-        self._binary, self._disk = binary, disk
+        self._binary = binary
         self._tls = disk / STATE / "tls/etcd"
-        self.data = disk / STATE / "db/etcd"
+        self._data = data_directory(disk)
         self.process: Process | None = None
         self._session: aiohttp.ClientSession | None = None
 
@@ -44,47 +40,64 @@ class Member:
         """Where other members reach it."""
         return f"https://{self.address}:2380"
 
-    def certify(self) -> None:
-        """Certificates by the cluster's etcd CAs."""
-        server = Authority(self._tls / "server-ca.crt", self._tls / "server-ca.key")
-        peer = Authority(self._tls / "peer-ca.crt", self._tls / "peer-ca.key")
-        names = [self.address, "127.0.0.1", "localhost", self.name]
-        server.issue(self._tls / "server-client.crt", self._tls / "server-client.key", "etcd-server", names=names)
-        server.issue(self._tls / "client.crt", self._tls / "client.key", "etcd-client")
-        peer.issue(self._tls / "peer-server-client.crt", self._tls / "peer-server-client.key", "etcd-peer", names=names)
+    def certify(self, names: list[str]) -> None:
+        """Certificates by the cluster's etcd CAs, those that are missing made."""
+        server = Authority.found_or_made(self._tls / "server-ca", "etcd-server-ca")
+        peer = Authority.found_or_made(self._tls / "peer-ca", "etcd-peer-ca")
+        both = (SERVER, CLIENT)
+        server.issue(self._tls / "server-client", "etcd-server", usages=both, names=names)
+        server.issue(self._tls / "client", "etcd-client")
+        peer.issue(self._tls / "peer-server-client", "etcd-peer", usages=both, names=names)
 
-    async def start(self, log: Path, initial: str = "", state: str = "new") -> None:
+    async def start(self, log: Path, initial: str = "", state: str = "new", *, metrics: bool = False) -> None:
         """Start it; ``initial`` names the members of a cluster that it is new in."""
         client = f"https://{self.address}:2379"
-        command = [
-            *(str(self._binary), "--name", self.name, "--data-dir", str(self.data)),
-            *("--listen-client-urls", client, "--advertise-client-urls", client),
-            *("--listen-peer-urls", self.peer_url, "--initial-advertise-peer-urls", self.peer_url),
-            *("--client-cert-auth", "--trusted-ca-file", str(self._tls / "server-ca.crt")),
-            *("--cert-file", str(self._tls / "server-client.crt"), "--key-file", str(self._tls / "server-client.key")),
-            *("--peer-client-cert-auth", "--peer-trusted-ca-file", str(self._tls / "peer-ca.crt")),
-            *("--peer-cert-file", str(self._tls / "peer-server-client.crt")),
-            *("--peer-key-file", str(self._tls / "peer-server-client.key")),
-            # The disk of this one machine carries all members: waiting for it proves nothing.
-            *("--unsafe-no-fsync", "--log-level", "warn", "--snapshot-count", "10000"),
-        ]
+        tls = self._tls
+        arguments = {
+            "name": self.name,
+            "data-dir": self._data,
+            "listen-client-urls": client,
+            "advertise-client-urls": client,
+            "listen-peer-urls": self.peer_url,
+            "initial-advertise-peer-urls": self.peer_url,
+            "client-cert-auth": "true",
+            "trusted-ca-file": tls / "server-ca.crt",
+            "cert-file": tls / "server-client.crt",
+            "key-file": tls / "server-client.key",
+            "peer-client-cert-auth": "true",
+            "peer-trusted-ca-file": tls / "peer-ca.crt",
+            "peer-cert-file": tls / "peer-server-client.crt",
+            "peer-key-file": tls / "peer-server-client.key",
+            # k3s's are twice as long; still patient enough for a computer that carries six of them.
+            "heartbeat-interval": "250",
+            "election-timeout": "2500",
+            "snapshot-count": "10000",
+            # The disk of this one computer carries all members: waiting for it proves nothing.
+            "unsafe-no-fsync": "true",
+            "log-level": "warn",
+        }
+        if metrics:
+            arguments["listen-metrics-urls"] = f"http://{self.address}:2381"
         if initial:
-            command += ["--initial-cluster", initial, "--initial-cluster-state", state]
+            arguments |= {"initial-cluster": initial, "initial-cluster-state": state}
+        command = [str(self._binary), *(f"--{key}={value}" for key, value in arguments.items())]
+        self._data.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.process = await Process.start("etcd", command, log)
 
-    async def close(self, *, at_once: bool = False) -> None:
-        """Stop it."""
+    async def stop(self) -> None:
+        """End it at once: its data survive that."""
         if self._session is not None:
             await self._session.close()
             self._session = None
         if self.process is not None:
-            await self.process.stop(at_once=at_once)
+            await self.process.stop(at_once=True)
 
     async def members(self) -> list[dict[str, Any]]:
-        """All members as etcd lists them, linearizable.
+        """All members, as a majority knows them: ``ID``, ``name`` (none before its first start), ``peerURLs``,
+        ``isLearner``.
 
         Raises:
-            EtcdError: it does not answer.
+            EtcdError: it does not answer, is a learner itself, or there is no majority.
         """
         return (await self._ask("/v3/cluster/member/list", {"linearizable": True})).get("members", [])
 
@@ -92,40 +105,30 @@ class Member:
         """Add a learner; returns all members.
 
         Raises:
-            EtcdError: there is one already, or no quorum.
+            EtcdError: there is one already, or no majority.
         """
-        answer = await self._ask("/v3/cluster/member/add", {"peerURLs": [peer_url], "isLearner": True})
-        return answer["members"]
+        return (await self._ask("/v3/cluster/member/add", {"peerURLs": [peer_url], "isLearner": True}))["members"]
 
     async def promote(self, id: str) -> None:
-        """Make a learner a voter, as soon as it has caught up.
+        """Make a learner a voter.
 
         Raises:
-            EtcdError: it never does.
+            EtcdError: it has not caught up yet.
         """
-        said = ""
-        for _ in range(_TRIES):
-            try:
-                await self._ask("/v3/cluster/member/promote", {"ID": id})
-                return
-            except EtcdError as error:
-                said = str(error)
-                await asyncio.sleep(_PAUSE)
-        raise EtcdError(f"the learner {id} was not promoted: {said}")
+        await self._ask("/v3/cluster/member/promote", {"ID": id})
 
     async def remove(self, id: str) -> None:
         """Take a member out.
 
         Raises:
-            EtcdError: there is none, or no quorum.
+            EtcdError: there is none, or no majority.
         """
         await self._ask("/v3/cluster/member/remove", {"ID": id})
 
-    async def healthy(self) -> bool:
-        """Whether it answers a linearizable read."""
+    async def answers(self) -> bool:
+        """Whether the member itself lives."""
         try:
-            key = base64.b64encode(b"health").decode()
-            await self._ask("/v3/kv/range", {"key": key})
+            await self._ask("/v3/maintenance/status", {})
         except EtcdError:
             return False
         return True
@@ -139,8 +142,23 @@ class Member:
         try:
             async with self._session.post(f"https://{self.address}:2379{path}", json=body) as answer:
                 content: dict[str, Any] = await answer.json(content_type=None)
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise EtcdError(f"etcd at {self.address} does not answer ({type(error).__name__})") from error
         if answer.status != 200:
             raise EtcdError(str(content.get("message") or content))
         return content
+
+
+def data_directory(disk: Path) -> Path:
+    """Where a server keeps its etcd data; ``boot.sh`` takes it for a sign of membership."""
+    return disk / STATE / "db/etcd"
+
+
+def has_data(disk: Path) -> bool:
+    """Whether a member was started there before."""
+    return (data_directory(disk) / "member/wal").is_dir()
+
+
+def node_of(member: str) -> str:
+    """The node that a member's name belongs to: ``<node>-<8 characters>``."""
+    return member.rpartition("-")[0]

@@ -1,26 +1,24 @@
-"""One machine: its disk, what it boots, and what runs on it."""
+"""One machine: its disk, what it boots, and the units that run on it."""
 
 import asyncio
-import os
-import secrets
+import shlex
 from collections import deque
-from collections.abc import Awaitable, Callable
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
-from .addresses import Addresses
-from .cloud_init import CloudInitError, parse
-from .configuration import K3sConfig
-from .controller import Kubelet
+from . import units
+from .cloud_init import CloudConfig, CloudInitError, parse
 from .facts import ServerFacts
+from .processes import run
 from .root import Root
 
-_LINES: Final = 400
-_RESTARTS: Final = 300
-_RESTART_SECONDS: Final = 0.3
-_BOOT: Final = "platform-boot.service"
+_LINES: Final = 1000
+_RESTARTS: Final = 1000
+_K3S: Final = "/usr/local/bin/k3s"
+_BOOTED: Final = "var/lib/cloud/instance/boot-finished"
 
-RunK3s = Callable[["Machine", str], Awaitable[None]]
+RunK3s = Callable[["Machine", str], Awaitable[int]]
+Environment = Callable[["Machine"], Mapping[str, str]]
 
 
 class Machine:
@@ -28,138 +26,140 @@ class Machine:
 
     Args:
         facts: What the cloud says of it; a dedicated machine has a negative id.
-        directory: Its own, below the room's.
+        root: Its disk.
         address: Its loopback address.
-        addresses: The address map.
-        run_k3s: Runs a k3s unit (``server`` or ``agent``) until it ends.
+        environment: What its scripts run with.
+        run_k3s: Runs k3s as ``server`` or ``agent`` until it ends; its exit code.
+        restarts: How often a unit is started again.
     """
 
     def __init__(
-        self, facts: ServerFacts, directory: Path, address: str, addresses: Addresses, run_k3s: RunK3s
+        self,
+        facts: ServerFacts,
+        root: Root,
+        address: str,
+        environment: Environment,
+        run_k3s: RunK3s,
+        restarts: int = _RESTARTS,
     ) -> None:
-        self.facts, self.address = facts, address
-        self.root = Root(directory)
+        self.facts, self.root, self.address = facts, root, address
         self.on = False
-        self.kubelet: Kubelet | None = None
-        self.identity = secrets.token_hex(8)
-        self._addresses, self._run_k3s = addresses, run_k3s
+        self._environment, self._run_k3s, self._restarts = environment, run_k3s, restarts
         self._console: deque[str] = deque(maxlen=_LINES)
-        self._task: asyncio.Task[None] | None = None
+        self._units: dict[str, asyncio.Task[None]] = {}
 
-    # -- what it tells
+    @property
+    def dedicated(self) -> bool:
+        """Whether it is no cloud server."""
+        return self.facts.id < 0
 
-    def say(self, line: str) -> None:
-        """Write to its console; the same line twice in a row is written once."""
-        if not self._console or self._console[-1] != line:
-            self._console.append(line)
+    @property
+    def architecture(self) -> str:
+        """As ``uname -m`` tells it."""
+        return "aarch64" if self.facts.server_type.startswith("cax") else "x86_64"
 
     @property
     def console(self) -> str:
         """What it wrote to its console."""
-        return "\n".join(self._console)
+        return "".join(f"{line}\n" for line in self._console)
 
-    @property
-    def private(self) -> str:
-        """Its first private address; empty outside of any Network."""
-        return self.facts.attachments[0].ip if self.facts.attachments else ""
+    def say(self, text: str) -> None:
+        """Write to its console; the same line twice in a row is written once."""
+        for line in text.splitlines():
+            if not self._console or self._console[-1] != line:
+                self._console.append(line)
+
+    def moved(self, facts: ServerFacts) -> None:
+        """It was attached, detached, renamed or labelled."""
+        self.facts = facts
+        if self.root.directory.exists():
+            self.root.describe(facts.public_ipv4, facts.attachments, dedicated=self.dedicated)
 
     # -- power
 
     def power_on(self) -> None:
-        """Start it."""
-        if not self.on:
-            self.on = True
-            self._task = asyncio.get_running_loop().create_task(self._run())
+        """Start it: the first time it does what its user_data says, later what is enabled on its disk."""
+        self.on = True
+        self.root.make()
+        self.moved(self.facts)
+        marker = self.root.disk / _BOOTED
+        if marker.exists():
+            for name in units.enabled(self.root.disk):
+                self._start(name)
+            return
+        try:
+            self._initialize(parse(self.facts.user_data))
+        except (CloudInitError, OSError) as error:
+            reasons = error.reasons if isinstance(error, CloudInitError) else [str(error)]
+            self.say("\n".join(f"cloud-init: error: {reason}" for reason in reasons))
+            self.say("cloud-init: status: error")
+            return
+        marker.parent.mkdir(parents=True, exist_ok=True)
+        marker.touch()
+        self.say("cloud-init: status: done")
 
     async def power_off(self) -> None:
         """Cut it off: what runs ends at once."""
         self.on = False
-        self.kubelet = None
-        task, self._task = self._task, None
-        if task is not None:
+        tasks = list(self._units.values())
+        self._units.clear()
+        for task in tasks:
             task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
-    def wipe(self) -> None:
-        """Empty its disk."""
-        self.identity = secrets.token_hex(8)
-        self.root.wipe()
+    # -- booting
 
-    def moved(self, facts: ServerFacts) -> None:
-        """It was attached, detached or renamed."""
-        self.facts = facts
-        self._describe()
+    def _initialize(self, config: CloudConfig) -> None:
+        """cloud-init's part."""
+        self.root.write(config.files)
+        if config.packages:
+            self.say(f"cloud-init: packages are not installed here: {' '.join(config.packages)}")
+        for kind in config.ignored:
+            self.say(f"cloud-init: a part of the kind {kind} is not run here")
+        for command in config.commands:
+            self._obey(command if len(command) > 1 else shlex.split(command[0]))
 
-    # -- running
+    def _obey(self, command: Sequence[str]) -> None:
+        """The only command that machines of the sandbox know is ``systemctl``."""
+        if command[:1] != ["systemctl"]:
+            self.say(f"cloud-init: not run here: {shlex.join(command)}")
+            return
+        enabled, started = units.asked(command[1:])
+        for name in enabled:
+            if units.read_unit(self.root.disk, name) is not None:
+                units.enable(self.root.disk, name)
+        for name in started:
+            self._start(name)
 
-    async def _run(self) -> None:
-        try:
-            await self._boot()
-        except CloudInitError as error:
-            self.say(f"cloud-init: {error}")
-            self.say("cloud-init: status: error; the machine runs, and nothing was configured")
-        except asyncio.CancelledError:
-            raise
-        except Exception as error:
-            self.say(f"{type(error).__name__}: {error}")
+    def _start(self, name: str) -> None:
+        unit = units.read_unit(self.root.disk, name)
+        if unit is None:
+            self.say(f"systemd: {name} is none of the machine's own units: not started here")
+        elif name not in self._units or self._units[name].done():
+            self._units[name] = asyncio.get_running_loop().create_task(self._run(unit))
 
-    async def _boot(self) -> None:
-        marker = self.root.directory / "cloud-init-done"
-        if not marker.exists():
-            self.root.make()
-            config = parse(self.facts.user_data)
-            self.root.write(config.files)
-            (self.root.directory / "enabled").write_text("\n".join(config.units))
-            marker.touch()
-            self.say("cloud-init: status: done")
-        self._describe()
-        units = (self.root.directory / "enabled").read_text().split()
-        if _BOOT in units and not (self.root.disk / "var/lib/platform/booted").exists():
-            await self._run_boot_script()
-        for unit in self.root.started_units():
-            if unit.startswith("k3s-"):
-                await self._restart_for_ever(unit.removeprefix("k3s-").removesuffix(".service"))
-
-    async def _run_boot_script(self) -> None:
-        """As systemd runs the unit: again when it fails."""
-        script = self.root.disk / "usr/local/lib/platform/boot.sh"
-        for _ in range(_RESTARTS):
-            process = await asyncio.create_subprocess_exec(
-                *("/bin/sh", str(script)),
-                env={**self.root.environment(self._network()), "PLATFORM_ATTEMPTS": "3000"},
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
-                start_new_session=True,
-                umask=0o077,
-            )
-            assert process.stdout is not None
+    async def _run(self, unit: units.Unit) -> None:
+        """As systemd does: again when it ends, if the unit says so."""
+        if unit.unless is not None and self.root.path(unit.unless).exists():
+            return
+        for _ in range(self._restarts):
             try:
-                async for line in process.stdout:
-                    self.say(line.decode(errors="replace").rstrip())
-                if await process.wait() == 0:
-                    return
-            finally:
-                if process.returncode is None:
-                    os.killpg(process.pid, 9)
-                    await process.wait()
-            await asyncio.sleep(_RESTART_SECONDS)
-        self.say("platform-boot.service: start request repeated too quickly; giving up")
+                code = await self._execute(unit)
+            except Exception as error:
+                self.say(f"{unit.name}: {type(error).__name__}: {error}")
+                code = 1
+            for words in self.root.asked_of_systemd():
+                self._obey(["systemctl", *words])
+            if not unit.restarts(code):
+                return
+            await asyncio.sleep(unit.pause)
+        self.say(f"systemd: {unit.name}: start request repeated too quickly: not started again")
 
-    async def _restart_for_ever(self, role: str) -> None:
-        for _ in range(_RESTARTS):
-            await self._run_k3s(self, role)
-            await asyncio.sleep(_RESTART_SECONDS)
-        self.say(f"k3s-{role}.service: start request repeated too quickly; giving up")
-
-    def k3s_config(self) -> K3sConfig:
-        """k3s's configuration on its disk."""
-        return K3sConfig.read(self.root.disk)
-
-    def _describe(self) -> None:
-        if self.root.directory.exists():
-            metadata = {"hostname": self.facts.name, "instance-id": str(self.facts.id)}
-            self.root.describe([each.ip for each in self.facts.attachments], metadata)
-
-    def _network(self) -> Path:
-        return self._addresses.of(self.facts.attachments[0].network_id if self.facts.attachments else 0)
+    async def _execute(self, unit: units.Unit) -> int:
+        program = self.root.path(unit.command[0])
+        if not program.exists():
+            self.say(f"systemd: {unit.name}: {unit.command[0]}: No such file or directory")
+            return 203
+        if unit.command[0] == _K3S:
+            return await self._run_k3s(self, unit.command[1])
+        return await run([str(program), *unit.command[1:]], self._environment(self), self.say)

@@ -5,7 +5,7 @@ import contextlib
 import os
 import shutil
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -59,6 +59,14 @@ class Process:
         """Whether it has not ended."""
         return self._process.returncode is None
 
+    async def wait(self) -> int:
+        """Until it ends; its exit code."""
+        return await self._process.wait()
+
+    def kill(self) -> None:
+        """End it as a power failure does, without waiting."""
+        self._signal(signal.SIGKILL)
+
     async def stop(self, *, at_once: bool = False) -> None:
         """End it: asked first, unless ``at_once``, as a power failure does."""
         if self.runs and not at_once:
@@ -89,3 +97,30 @@ def mortal() -> tuple[str, ...]:
     """What makes a child end with its parent even when that is killed, where the system knows how."""
     setpriv = shutil.which("setpriv")
     return (setpriv, "--pdeathsig", "KILL", "--") if setpriv else ()
+
+
+async def run(command: Sequence[str], environment: Mapping[str, str], say: Callable[[str], None]) -> int:
+    """Run a command whose lines are told as they come; its exit code. It ends when the caller is cancelled.
+
+    Raises:
+        OSError: it cannot be run.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *mortal(),
+        *command,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env=dict(environment),
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    try:
+        async for line in process.stdout:
+            say(line.decode(errors="replace").rstrip())
+        return await process.wait()
+    finally:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()

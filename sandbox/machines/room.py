@@ -1,34 +1,41 @@
 """All machines and load balancers of a sandbox."""
 
 import asyncio
+import contextlib
 import shutil
 from collections.abc import Coroutine, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from ..world import Clock
 from .addresses import Addresses
+from .api import ApiError
 from .balancer import Balancer
-from .cluster import Cluster
-from .controller import Controller, Kubelet
+from .cluster import Cluster, join
+from .configuration import K3sConfig
+from .controller import Controller
 from .etcd import EtcdError
 from .facts import Attachment, BalancerFacts, ServerFacts
-from .k3s import Place, RefusedError, Server, Tools, join_agent
+from .join import Endpoint, RefusedError, Token
+from .kubelet import Kubelet
 from .machine import Machine
-from .processes import Process
+from .metadata import Metadata
+from .root import Root
+from .server import Server
+from .tools import Tools
 
-_WATCH_SECONDS = 0.5
+_API_PORT: Final = 6443
 
 
 class MachineRoom:
     """Implements `Machines` in the running event loop.
 
     Args:
-        directory: For disks and logs; mode 0700.
+        directory: For disks and logs; mode 0700. What an earlier room left there is removed.
         clock: The world's.
         tools: Of control-plane servers; needed to boot in full.
         octet: N of the sandbox's 127.N.0.0/16.
-        boot: ``full`` starts k3s's parts; ``booted`` ends when the boot script would start k3s.
+        boot: ``full`` starts k3s's parts; ``booted`` runs each boot script once and starts no k3s; ``off`` runs nothing.
     """
 
     def __init__(
@@ -38,18 +45,24 @@ class MachineRoom:
         tools: Tools | None,
         *,
         octet: int,
-        boot: Literal["full", "booted"] = "full",
+        boot: Literal["full", "booted", "off"] = "full",
     ) -> None:
-        self._directory, self._clock, self._tools, self._boot = directory, clock, tools, boot
+        self._directory, self._clock = directory, clock
+        self._tools = tools if boot == "full" else None
+        self._off = boot == "off"
+        for left in ("machines", "addresses"):
+            shutil.rmtree(directory / left, ignore_errors=True)
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._map = Addresses(octet, directory / "addresses")
         self._machines: dict[int, Machine] = {}
         self._balancers: dict[int, Balancer] = {}
         self._clusters: list[Cluster] = []
-        self._controllers: dict[str, tuple[asyncio.Task[None], Process | None]] = {}
+        self._controllers: dict[Cluster, asyncio.Task[None]] = {}
+        self._metadata = Metadata(self._at)
+        self._metadata_urls: dict[str, str] = {}
         self._work: set[asyncio.Task[None]] = set()
         self._order = asyncio.Lock()
-        self._robots = 0
+        self._dedicated = 0
 
     # -- what the cloud tells
 
@@ -89,40 +102,63 @@ class MachineRoom:
         return self._map.all()
 
     def addresses(self, labels: Mapping[str, str]) -> list[str]:
-        """Loopback addresses of machines that run and carry these labels, servers whose API serves first."""
-        serving = {server.address for cluster in self._clusters for server in cluster.live}
+        """Loopback addresses of machines that run and carry these labels, those whose API is ready first."""
+        ready = {server.address for cluster in self._clusters for server in cluster.live}
         found = [
             machine.address
             for machine in self._machines.values()
             if machine.on and labels.items() <= machine.facts.labels.items()
         ]
-        return sorted(found, key=lambda address: address not in serving)
+        return sorted(found, key=lambda address: address not in ready)
 
-    def join_robot(self, name: str, user_data: str, attachment: Attachment) -> int:
-        """A dedicated machine that is given its join bundle; returns its number for `console` and `remove_robot`."""
-        self._robots -= 1
-        facts = ServerFacts(self._robots, name, user_data, attachments=(attachment,))
-        self.power_on(facts)
-        return self._robots
+    def address(self, server_id: int) -> str | None:
+        """Where a machine is on the loopback network."""
+        machine = self._machines.get(server_id)
+        return machine.address if machine is not None else None
+
+    def metadata_url(self, server_id: int) -> str:
+        """Where a machine finds its metadata; empty when it has none."""
+        return self._metadata_urls.get(self.address(server_id) or "", "")
+
+    def problems(self) -> list[str]:
+        """What load balancers cannot do on this computer, one line each."""
+        return [
+            f"load balancer {id}: {problem}"
+            for id, balancer in self._balancers.items()
+            for problem in balancer.problems.values()
+        ]
+
+    def join_robot(self, name: str, user_data: str, *attachments: Attachment) -> int:
+        """Start a dedicated machine with its join bundle; returns its number, below 0, for `console`, `power_off` and
+        `delete`.
+        """
+        self._dedicated -= 1
+        self.power_on(ServerFacts(self._dedicated, name, user_data, attachments=attachments))
+        return self._dedicated
 
     async def settled(self) -> None:
-        """Until everything that was told so far has been done."""
+        """Until everything that was told so far has been done: machines boot on."""
         while self._work:
             await asyncio.gather(*self._work, return_exceptions=True)
 
     async def close(self) -> None:
-        """End everything that runs."""
+        """End everything that runs. Disks stay."""
         await self.settled()
-        for balancer in self._balancers.values():
-            await balancer.close()
-        await asyncio.gather(*(self._stop_controller(key) for key in list(self._controllers)))
+        for controller in self._controllers.values():
+            controller.cancel()
+        await asyncio.gather(*self._controllers.values(), return_exceptions=True)
+        self._controllers.clear()
+        await asyncio.gather(*(balancer.close() for balancer in self._balancers.values()))
         await asyncio.gather(*(machine.power_off() for machine in self._machines.values()))
-        for cluster in self._clusters:
-            await cluster.close()
+        await self._metadata.close()
 
     # -- how it is done: one thing after the other, in the order in which it was told
 
     def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        if self._off:
+            work.close()
+            return
+
         async def in_order() -> None:
             async with self._order:
                 await work
@@ -134,18 +170,30 @@ class MachineRoom:
     async def _power_on(self, facts: ServerFacts) -> None:
         machine = self._machines.get(facts.id)
         if machine is None:
-            directory = self._directory / str(facts.id)
-            address = facts.public_ipv4 or self._map.allocate()
-            machine = self._machines[facts.id] = Machine(facts, directory, address, self._map, self._run_k3s)
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            machine = self._machines[facts.id] = self._new_machine(facts)
         self._place(machine, facts)
-        machine.power_on()
+        if not machine.on:
+            if not machine.dedicated:
+                await self._serve_metadata(machine)
+            machine.power_on()
+
+    def _new_machine(self, facts: ServerFacts) -> Machine:
+        root = Root(self._directory / "machines" / str(facts.id))
+        address = facts.public_ipv4 or self._map.allocate()
+        settings = {} if self._tools else {"restarts": 1}
+        return Machine(facts, root, address, self._environment, self._run_k3s, **settings)
 
     def _place(self, machine: Machine, facts: ServerFacts) -> None:
         self._map.forget(machine.address)
-        for attachment in facts.attachments:
-            self._map.set(attachment.network_id, attachment.ip, machine.address)
+        for place in facts.attachments:
+            self._map.set(place.network_id, place.ip, machine.address)
         machine.moved(facts)
+
+    async def _serve_metadata(self, machine: Machine) -> None:
+        try:
+            self._metadata_urls[machine.address] = await self._metadata.serve(machine.address)
+        except OSError as error:
+            machine.say(f"the metadata service cannot listen at {machine.address}: {error.strerror}")
 
     async def _power_off(self, id: int) -> None:
         if id in self._machines:
@@ -156,9 +204,11 @@ class MachineRoom:
             self._place(self._machines[facts.id], facts)
 
     async def _wipe(self, facts: ServerFacts) -> None:
-        await self._power_off(facts.id)
-        if facts.id in self._machines:
-            self._machines[facts.id].wipe()
+        machine = self._machines.get(facts.id)
+        if machine is not None:
+            await machine.power_off()
+            machine.root.wipe()
+            await self._vacate(facts.id)
         await self._power_on(facts)
 
     async def _delete(self, id: int) -> None:
@@ -166,15 +216,22 @@ class MachineRoom:
         if machine is None:
             return
         await machine.power_off()
-        self._map.forget(machine.address)
-        shutil.rmtree(machine.root.directory, ignore_errors=True)
-        for cluster in list(self._clusters):
-            cluster.servers = [server for server in cluster.servers if server.address != machine.address]
-            if not cluster.servers:
-                # Nobody has its data any more.
-                await self._stop_controller(cluster.root_hash)
-                await cluster.close()
+        self._metadata_urls.pop(machine.address, None)
+        await self._metadata.stop(machine.address)
+        self._map.release(machine.address)
+        machine.root.wipe()
+        await self._vacate(id)
+
+    async def _vacate(self, id: int) -> None:
+        """A machine holds no cluster's data any more; a cluster that nobody holds is gone."""
+        for cluster in [each for each in self._clusters if id in each.seats]:
+            cluster.seats.discard(id)
+            if not cluster.seats:
                 self._clusters.remove(cluster)
+                controller = self._controllers.pop(cluster, None)
+                if controller is not None:
+                    controller.cancel()
+                    await asyncio.gather(controller, return_exceptions=True)
 
     async def _balance(self, facts: BalancerFacts) -> None:
         balancer = self._balancers.get(facts.id)
@@ -182,110 +239,106 @@ class MachineRoom:
             address = facts.public_ipv4 or self._map.allocate()
             balancer = self._balancers[facts.id] = Balancer(facts, address, self._map.find)
         self._map.forget(balancer.address)
-        for attachment in facts.attachments:
-            self._map.set(attachment.network_id, attachment.ip, balancer.address)
+        for place in facts.attachments:
+            self._map.set(place.network_id, place.ip, balancer.address)
         await balancer.update(facts)
 
     async def _unbalance(self, id: int) -> None:
         balancer = self._balancers.pop(id, None)
         if balancer is not None:
-            self._map.forget(balancer.address)
+            self._map.release(balancer.address)
             await balancer.close()
 
     # -- k3s
 
-    async def _run_k3s(self, machine: Machine, role: str) -> None:
+    async def _run_k3s(self, machine: Machine, role: str) -> int:
         """Run k3s until it ends, and write down why."""
-        if self._boot == "booted" or self._tools is None:
-            machine.say(f"k3s-{role}: not started: there are no Kubernetes programs on this machine")
-            await asyncio.Event().wait()
+        if self._tools is None:
+            machine.say(f"k3s-{role}: not started: there are no Kubernetes programs on this computer")
+            return 0
         try:
-            await (self._run_server(machine) if role == "server" else self._run_agent(machine))
-        except (RefusedError, EtcdError, ValueError, OSError) as error:
+            config = K3sConfig.read(machine.root.disk)
+            if role == "server":
+                await self._run_server(machine, self._tools, config)
+            else:
+                await self._run_agent(machine, config)
+        except (RefusedError, EtcdError, ApiError, ValueError, OSError) as error:
             machine.say(f"k3s-{role}: level=fatal msg={str(error)!r}")
+        return 1
 
-    async def _run_server(self, machine: Machine) -> None:
-        assert self._tools is not None
-        server = Server(self._tools, machine.k3s_config(), self._place_of(machine), machine.say)
+    async def _run_server(self, machine: Machine, tools: Tools, config: K3sConfig) -> None:
+        server = Server(tools, config, machine.root, machine.address, machine.say)
+        known = next((each for each in self._clusters if machine.facts.id in each.seats), None)
+        kubelet: Kubelet | None = None
         try:
-            # Twice the same config is read: a restart may find other drop-ins.
-            cluster = await server.start(self._clusters, self._finder(machine))
+            starting = server.start(known, self._clusters, lambda: self._endpoint(machine, config))
+            cluster = await starting
+            self._look_after(cluster, machine)
             machine.say(f"k3s-server: {server.name} serves the API")
-            self._register(machine, server.config, cluster, is_server=True)
-            while server.runs:
-                await asyncio.sleep(_WATCH_SECONDS)
-            machine.say("k3s-server: etcd or the API server ended")
+            kubelet = Kubelet(config, machine.root, machine.architecture, server.member.name)
+            await kubelet.register(cluster)
+            machine.say(f"k3s-server: {server.name} is a Node")
+            raise RefusedError(await server.ended())
         finally:
-            machine.kubelet = None
-            await asyncio.shield(server.stop(at_once=not machine.on))
-            if server.cluster is not None and server in server.cluster.servers:
-                server.cluster.servers.remove(server)
-                self._keep_seat(server)
+            if server.cluster is not None:
+                server.cluster.seats.add(machine.facts.id)
+                server.cluster.kubelets.pop(server.name, None)
+            await asyncio.shield(server.stop())
 
-    def _keep_seat(self, server: Server) -> None:
-        """The cluster knows that this machine holds its data, though nothing runs on it."""
-        assert server.cluster is not None
-        server.cluster.servers.append(server)
-
-    async def _run_agent(self, machine: Machine) -> None:
-        config = machine.k3s_config()
-        cluster = await join_agent(config, self._place_of(machine), self._clusters, self._finder(machine))
-        machine.say(f"k3s-agent: {config.text('node-name')} joined")
-        self._register(machine, config, cluster, is_server=False)
+    async def _run_agent(self, machine: Machine, config: K3sConfig) -> None:
+        token = Token.parse(config.text("token"))
+        cluster, _ = await join(self._endpoint(machine, config), token, self._clusters, "node")
+        kubelet = Kubelet(config, machine.root, machine.architecture)
         try:
+            await kubelet.register(cluster)
+            machine.say(f"k3s-agent: {kubelet.name} is a Node")
             await asyncio.Event().wait()
         finally:
-            machine.kubelet = None
+            cluster.kubelets.pop(kubelet.name, None)
 
-    def _register(self, machine: Machine, config: Any, cluster: Cluster, *, is_server: bool) -> None:
-        facts = machine.facts
-        machine.kubelet = Kubelet(config, is_server, facts.public_ipv4, facts.location, facts.server_type)
-        machine.cluster = cluster.root_hash  # pyright: ignore[reportAttributeAccessIssue]
-        if cluster.root_hash not in self._controllers:
+    def _endpoint(self, machine: Machine, config: K3sConfig) -> Endpoint:
+        """Where the configuration says that the cluster is.
+
+        Raises:
+            RefusedError: this machine cannot reach it.
+        """
+        host, _, port = config.text("server").removeprefix("https://").partition(":")
+        networks = [place.network_id for place in machine.facts.attachments]
+        with contextlib.suppress(StopIteration):
+            loopback = next(there for each in [*networks, None] if (there := self._map.find(each, host)))
+            return Endpoint(host, int(port or _API_PORT), loopback)
+        raise RefusedError(f"failed to get CA certs: Get https://{host}:{port}/cacerts: no route to host")
+
+    def _look_after(self, cluster: Cluster, machine: Machine) -> None:
+        """A controller works for a cluster from the moment that its API is ready for the first time."""
+        assert self._tools is not None
+        cluster.seats.add(machine.facts.id)
+        if cluster not in self._controllers:
             controller = Controller(
-                cluster,
-                lambda: self._kubelets(cluster.root_hash),
-                self._exists,
-                machine.say,
+                cluster, self._find, self._all_addresses, self._tools.kube_controller_manager, machine.say
             )
-            task = asyncio.get_running_loop().create_task(controller.work())
-            self._controllers[cluster.root_hash] = (task, None)
-            self._later(self._start_manager(cluster))
+            self._controllers[cluster] = asyncio.get_running_loop().create_task(controller.work())
 
-    def _kubelets(self, root_hash: str) -> dict[str, Kubelet]:
-        return {
-            machine.kubelet.name: machine.kubelet
-            for machine in self._machines.values()
-            if machine.kubelet is not None and getattr(machine, "cluster", "") == root_hash
-        }
+    # -- looking up
 
-    def _exists(self, provider_id: str, name: str) -> bool:
-        if provider_id.startswith("hcloud://"):
-            return int(provider_id.removeprefix("hcloud://")) in self._machines
-        return any(machine.facts.id < 0 and machine.facts.name == name for machine in self._machines.values())
+    def _find(self, provider_id: str, name: str) -> ServerFacts | None:
+        """The machine behind a Node."""
+        kind, separator, number = provider_id.partition("://")
+        if separator and number.isdigit() and kind in ("hcloud", "hrobot"):
+            machine = self._machines.get(int(number) if kind == "hcloud" else -int(number))
+            return machine.facts if machine is not None else None
+        return next((machine.facts for machine in self._machines.values() if machine.facts.name == name), None)
 
-    async def _start_manager(self, cluster: Cluster) -> None:
-        """The controller manager, on whoever leads: one for the cluster."""
-        from .manager import start_manager  # noqa: PLC0415
+    def _at(self, address: str) -> ServerFacts | None:
+        return next((machine.facts for machine in self._machines.values() if machine.address == address), None)
 
-        task, manager = self._controllers.get(cluster.root_hash, (None, None))
-        if task is None or manager is not None or self._tools is None or not cluster.live:
-            return
-        started = await start_manager(self._tools.kube_controller_manager, cluster, self._directory / "managers")
-        self._controllers[cluster.root_hash] = (task, started)
+    def _all_addresses(self) -> set[str]:
+        return {machine.address for machine in self._machines.values()}
 
-    async def _stop_controller(self, root_hash: str) -> None:
-        task, manager = self._controllers.pop(root_hash, (None, None))
-        if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-        if manager is not None:
-            await manager.stop(at_once=True)
-
-    def _place_of(self, machine: Machine) -> Place:
-        logs = machine.root.directory / "logs"
-        return Place(machine.root.disk, logs, machine.address, machine.private, machine.identity)
-
-    def _finder(self, machine: Machine) -> Any:
-        network = machine.facts.attachments[0].network_id if machine.facts.attachments else None
-        return lambda address: self._map.find(network, address)
+    def _environment(self, machine: Machine) -> Mapping[str, str]:
+        return machine.root.environment(
+            self._directory / "addresses",
+            self._metadata_urls.get(machine.address, ""),
+            machine.architecture,
+            None if self._tools else 1,
+        )

@@ -1,53 +1,24 @@
-"""A machine's disk: a directory in which its own boot script runs, with stand-ins for what touches the world outside.
+"""A machine's disk: a directory in which its own scripts run, with stand-ins for what touches the world outside.
 
 This is the contract between cloud-init and the sandbox: ``boot.sh`` itself decides whether its server initialises a
 cluster or joins one. It sees the network through ``ip`` and ``curl``, fetches k3s with ``curl``, and starts it with
-``systemctl``; these, ``sha256sum`` and ``sleep`` are stand-ins, everything else is real.
+``systemctl``; these, ``sha256sum``, ``sleep`` and ``uname`` are stand-ins (``stand_ins/bin``), everything else is real.
 """
 
 import os
+import posixpath
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 from .cloud_init import WrittenFile
+from .facts import Attachment
 
-STAND_IN: Final = "stand-in for k3s\n"
-
-_STUBS: Final = {
-    # The machine's interfaces.
-    "ip": 'cat "$SANDBOX_MACHINE/interfaces"\n',
-    # k3s is not downloaded; other machines are reached where the address map says.
-    "curl": """out= url=
-for word in "$@"; do url=$word; done
-previous=
-for word in "$@"; do
-  if [ "$previous" = --output ]; then out=$word; fi
-  previous=$word
-done
-case "$url" in
-  file:*) exec {curl} "$@" ;;
-  https://*:6443/*)
-    host=${{url#https://}}
-    host=${{host%%:*}}
-    address=$(cat "$SANDBOX_ADDRESSES/$host" 2> /dev/null) || exit 7
-    exec {curl} --connect-to "$host:6443:$address:6443" "$@" ;;
-  *) printf '%s' '{stand_in}' > "$out" ;;
-esac
-""",
-    # The stand-in has no checksum that could be right.
-    "sha256sum": """read -r _ file
-[ "$(cat "$file" 2> /dev/null)" = '{stand_in}' ]
-""",
-    # Units are started by whoever runs the machine.
-    "systemctl": """mkdir -p "$SANDBOX_MACHINE/units"
-for word in "$@"; do
-  case "$word" in *.service) : > "$SANDBOX_MACHINE/units/$word" ;; esac
-done
-""",
-    # Waiting costs nobody anything here.
-    "sleep": "exec {sleep} 0.2\n",
-}
+_STAND_INS: Final = Path(__file__).resolve().parent / "stand_ins"
+_PAUSE: Final = "0.4"
+"""Seconds that ``sleep`` takes, whatever it is asked for."""
+_SKELETON: Final = ("etc/rancher/k3s", "etc/rancher/node", "usr/local/bin", "var/lib", "var/log", "tmp")
 
 
 class Root:
@@ -60,59 +31,87 @@ class Root:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.disk = directory / "root"
-        self._bin = directory / "bin"
+        self.logs = directory / "logs"
 
     def make(self) -> None:
-        """An empty disk, with the stand-ins beside it."""
-        for made in (self.directory, self.disk, self._bin, self.directory / "metadata"):
+        """The disk, where it is missing."""
+        for made in (self.directory, self.disk, self.logs, *(self.disk / each for each in _SKELETON)):
             made.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for made in ("etc/platform", "etc/rancher/k3s/config.yaml.d", "usr/local/bin", "var/lib"):
-            (self.disk / made).mkdir(mode=0o700, parents=True, exist_ok=True)
-        real = {name: shutil.which(name) or f"/usr/bin/{name}" for name in ("curl", "sleep")}
-        for name, script in _STUBS.items():
-            path = self._bin / name
-            path.write_text("#!/bin/sh\n" + script.format(stand_in=STAND_IN.strip(), **real))
-            path.chmod(0o700)
 
-    def write(self, files: tuple[WrittenFile, ...]) -> None:
-        """Write files as cloud-init would, below the disk."""
+    def path(self, path: str) -> Path:
+        """Where an absolute path of the machine is here; nothing leads out of its disk."""
+        return self.disk / posixpath.normpath(f"/{path}").lstrip("/")
+
+    def write(self, files: Iterable[WrittenFile]) -> None:
+        """Write files as cloud-init would, below the disk.
+
+        Raises:
+            OSError: one cannot be written.
+        """
         for file in files:
-            path = self.disk / file.path.lstrip("/")
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "wb") as opened:
+            path = self.path(file.path)
+            path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+            flags = os.O_CREAT | os.O_WRONLY | (os.O_APPEND if file.append else os.O_TRUNC)
+            with os.fdopen(os.open(path, flags, 0o600), "wb") as opened:
                 opened.write(file.content)
-            # Others on this computer are not root of that machine: nothing is readable for them.
-            path.chmod(file.mode & 0o700)
+            path.chmod(file.mode)
 
-    def describe(self, interfaces: list[str], metadata: dict[str, str]) -> None:
-        """Tell what ``ip`` shows and what the metadata service answers."""
-        lines = [
-            f"{number}: enp{number}s0    inet {ip}/32 scope global enp{number}s0"
-            for number, ip in enumerate(interfaces, 2)
-        ]
-        (self.directory / "interfaces").write_text(
-            "\n".join(["1: lo    inet 127.0.0.1/8 scope host lo", *lines]) + "\n"
-        )
-        for name, value in metadata.items():
-            (self.directory / "metadata" / name).write_text(value)
+    def describe(self, public: str | None, attachments: Iterable[Attachment], *, dedicated: bool) -> None:
+        """Tell what ``ip`` shows, and into which Networks ``curl`` reaches.
 
-    def environment(self, addresses: Path) -> dict[str, str]:
-        """What the boot script runs with."""
-        return {
-            "PATH": f"{self._bin}:{os.environ.get('PATH', os.defpath)}",
+        A dedicated machine has no private interface before it makes its VLAN.
+        """
+        places = list(attachments)
+        lines = ["1: lo    inet 127.0.0.1/8 scope host lo"]
+        if public is not None:
+            lines.append(f"2: eth0    inet {public}/32 metric 100 scope global dynamic eth0")
+        for number, place in enumerate([] if dedicated else places, 7):
+            lines.append(f"{number}: enp{number}s0    inet {place.ip}/32 scope global dynamic enp{number}s0")
+        _replace(self.directory / "interfaces", "".join(f"{line}\n" for line in lines))
+        _replace(self.directory / "networks", "".join(f"{place.network_id}\n" for place in places))
+
+    def environment(self, addresses: Path, metadata: str, architecture: str, attempts: int | None) -> dict[str, str]:
+        """What the machine's scripts run with; nothing of ours is in it.
+
+        Args:
+            addresses: Directory of the address map.
+            metadata: URL of the metadata service; empty when there is none.
+            architecture: As ``uname -m`` tells it.
+            attempts: How often the boot script looks for something; its own number unless told.
+        """
+        real = {name: shutil.which(name) or f"/usr/bin/{name}" for name in ("curl", "sleep")}
+        environment = {
+            "PATH": f"{_STAND_INS / 'bin'}:{os.defpath}:/usr/sbin:/sbin",
+            "HOME": str(self.disk),
             "PLATFORM_ROOT": str(self.disk),
-            "PLATFORM_METADATA": f"file://{self.directory}/metadata",
-            "SANDBOX_MACHINE": str(self.directory),
-            "SANDBOX_ADDRESSES": str(addresses),
+            "PLATFORM_METADATA": metadata,
+            "PLATFORM_MACHINE": str(self.directory),
+            "PLATFORM_ADDRESSES": str(addresses),
+            "PLATFORM_ARCHITECTURE": architecture,
+            "PLATFORM_STAND_IN": str(_STAND_INS / "k3s"),
+            "PLATFORM_CURL": real["curl"],
+            "PLATFORM_SLEEP": real["sleep"],
+            "PLATFORM_PAUSE": _PAUSE,
         }
+        return environment if attempts is None else {**environment, "PLATFORM_ATTEMPTS": str(attempts)}
 
-    def started_units(self) -> list[str]:
-        """Units that ``systemctl`` was asked to start."""
-        units = self.directory / "units"
-        return sorted(path.name for path in units.iterdir()) if units.is_dir() else []
+    def asked_of_systemd(self) -> list[list[str]]:
+        """What ``systemctl`` was called with since the last time."""
+        file = self.directory / "systemctl"
+        try:
+            lines = file.read_text().splitlines()
+        except FileNotFoundError:
+            return []
+        file.unlink()
+        return [line.split() for line in lines]
 
     def wipe(self) -> None:
-        """An empty disk."""
+        """Nothing is left of the disk, nor of what is known about it."""
         shutil.rmtree(self.directory, ignore_errors=True)
-        self.make()
+
+
+def _replace(file: Path, text: str) -> None:
+    """Write a file at once, for somebody may be reading it."""
+    draft = file.with_name(f"{file.name}.new")
+    draft.write_text(text)
+    draft.replace(file)
