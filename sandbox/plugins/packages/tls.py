@@ -8,6 +8,7 @@ import datetime
 import hashlib
 import ipaddress
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import ClassVar, Final, TypeAlias, cast
 
 from cryptography import x509
@@ -16,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ..check import Failure
-from ..package import EVERYTHING, Change, Created, Kind, Package, ProviderError, Target, kind, text
+from ..package import EVERYTHING, Change, Created, Kind, Package, ProviderError, Read, Target, kind, text
 from ..values import Properties, Unknown, Value
 
 PrivateKey: TypeAlias = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
@@ -97,10 +98,11 @@ class Tls(Package):
             return Change((*change.changed, "readyForRenewal"), (*change.replaces, "readyForRenewal"))
         return change
 
-    def read(self, target: Target, id: str, inputs: Properties, outputs: Properties) -> Properties | None:
+    def read(self, target: Target, id: str, inputs: Properties, outputs: Properties) -> Read | None:
         current = super().read(target, id, inputs, outputs)
-        if current is not None and "readyForRenewal" in current:
-            return current | {"readyForRenewal": self._ready_for_renewal(current, current)}
+        if current is not None and "readyForRenewal" in current.outputs:
+            ready = self._ready_for_renewal(current.outputs, current.outputs)
+            return replace(current, outputs=current.outputs | {"readyForRenewal": ready})
         return current
 
     def _ready_for_renewal(self, inputs: Properties, outputs: Properties) -> bool:
