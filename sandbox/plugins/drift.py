@@ -36,4 +36,6 @@ def imported(found: Properties, names: Any) -> Properties:
 
 def _is_object(found: dict[str, Value]) -> bool:
     """A map holds texts alone; objects of the SDK hold more, or are nested."""
-    return any(isinstance(value, dict | list | bool | int | float) or value is None for value in cast("Any", found).values())
+    return any(
+        isinstance(value, dict | list | bool | int | float) or value is None for value in cast("Any", found).values()
+    )

@@ -69,9 +69,7 @@ def _etcd(recipe: Recipe, directory: Path) -> Path:
 
 
 def _kubernetes(recipe: Recipe, directory: Path) -> Path:
-    url = _KUBERNETES.format(
-        version=recipe.version, system=_system(), architecture=_architecture(), name=recipe.name
-    )
+    url = _KUBERNETES.format(version=recipe.version, system=_system(), architecture=_architecture(), name=recipe.name)
     content = _get(url)
     _verify(recipe.name, content, _get(f"{url}.sha256").decode().strip())
     path = directory / recipe.name

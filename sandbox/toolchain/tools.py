@@ -11,9 +11,7 @@ CHECKOUT: Final = Path(__file__).resolve().parents[2]
 
 _KUBERNETES: Final = "v1.36.3"
 _VERSION: Final = "k8s.io/component-base/version"
-_KUBERNETES_FLAGS: Final = (
-    f"-X {_VERSION}.gitVersion={_KUBERNETES} -X {_VERSION}.gitMajor=1 -X {_VERSION}.gitMinor=36"
-)
+_KUBERNETES_FLAGS: Final = f"-X {_VERSION}.gitVersion={_KUBERNETES} -X {_VERSION}.gitMajor=1 -X {_VERSION}.gitMinor=36"
 
 
 @dataclass(frozen=True)
