@@ -43,7 +43,7 @@ def doctor(
     with _told():
         report = Doctor(_pulumi(pulumi, project, configuration), out).examine()
     if as_json:
-        print(json.dumps({"findings": [asdict(each) for each in report.findings], "notes": report.notes}, indent=2))
+        print(json.dumps(asdict(report), indent=2))
     else:
         _show(report, Console(highlight=False, soft_wrap=True, markup=False))
     raise typer.Exit(report.status)
@@ -117,6 +117,10 @@ def _show(report: Report, console: Console) -> None:
             console.print(f"     {line}")
         for line in each.otherwise:
             console.print(f"  or {line}")
+    if report.deployments:
+        console.print("\nThen deploy:")
+        for line in report.deployments:
+            console.print(f"     {line}")
     if not report.findings:
         console.print("Healthy: states and clouds agree, nothing is locked, pending, or about to expire.")
 

@@ -31,6 +31,7 @@ class Finding:
         what: What is wrong, for people.
         repair: Lines for a shell, to be run in this order.
         otherwise: Another way, where there is a choice.
+        deploy: The stack that has to be deployed once everything else is repaired; empty for none.
         blind: Whether it says only that something could not be looked at.
     """
 
@@ -39,6 +40,7 @@ class Finding:
     what: str
     repair: tuple[str, ...] = ()
     otherwise: tuple[str, ...] = ()
+    deploy: str = ""
     blind: bool = False
 
 
@@ -115,7 +117,8 @@ def pending_findings(state: StackState, found: Mapping[str, CloudObject], lines:
         "pending-operations",
         state.stack,
         "a command was cut off, and nobody wrote down how these ended: " + "; ".join(told),
-        (*removals, refresh, lines.command(state.stack, "up", configured=True)),
+        (*removals, refresh),
+        deploy=state.stack,
     )
 
 
@@ -133,7 +136,7 @@ def created_after_all(state: StackState, orphans: Sequence[CloudObject]) -> dict
     return found
 
 
-def expiry_findings(state: StackState, now: datetime, lines: Lines) -> Iterator[Finding]:
+def expiry_findings(state: StackState, now: datetime) -> Iterator[Finding]:
     """A kubeconfig whose certificate ends soon."""
     text = state.outputs.get("kubeconfig_expires")
     try:
@@ -146,11 +149,9 @@ def expiry_findings(state: StackState, now: datetime, lines: Lines) -> Iterator[
     yield Finding(
         "kubeconfig-expires",
         state.stack,
-        f"the client certificate of the administrator's kubeconfig {ended} on {end:%Y-%m-%d}; Pulumi uses it too",
-        (
-            lines.command(state.stack, "up", configured=True),
-            f"(umask 077; {lines.command(state.stack, 'stack', 'output', 'kubeconfig', '--show-secrets')} > kubeconfig)",
-        ),
+        f"the client certificate of the administrator's kubeconfig {ended} on {end:%Y-%m-%d}; Pulumi uses it too. "
+        "A deployment renews it; then write the file anew (docs/first-deployment.md)",
+        deploy=state.stack,
     )
 
 
@@ -173,7 +174,7 @@ def missing_findings(
                 f". A machine comes back under a new name, since the cluster refuses an old one with an empty disk: first write "
                 f"in {configuration} {', '.join(generations)}"
             )
-        yield Finding("missing", stack, what, _refresh_and_up(stack, lines))
+        yield Finding("missing", stack, what, (_refresh(stack, lines),), deploy=stack)
 
 
 def _gone(resource: Resource, key: Key) -> str:
@@ -198,7 +199,7 @@ def protection_findings(comparison: Comparison, lines: Lines) -> Iterator[Findin
         in_state = [resource.name for owner, resource in comparison.unprotected_in_state if owner == stack]
         parts = [f"not protected in the cloud: {', '.join(in_cloud)}"] if in_cloud else []
         parts += [f"not protected in the state: {', '.join(in_state)}"] if in_state else []
-        yield Finding("unprotected", stack, "; ".join(parts), _refresh_and_up(stack, lines))
+        yield Finding("unprotected", stack, "; ".join(parts), (_refresh(stack, lines),), deploy=stack)
 
 
 def owned_twice_findings(comparison: Comparison) -> Iterator[Finding]:
@@ -249,7 +250,6 @@ def orphan_findings(
         importable |= {each.object.key for each in wanted}
         halves = [each.object for each in taken if is_remade(each.object)]
         whole = [each.object for each in taken if not is_remade(each.object)]
-        up = lines.command(stack, "up", configured=True)
         for each in file.impossible:
             yield Finding(
                 "lost-state",
@@ -269,15 +269,17 @@ def orphan_findings(
                 stack,
                 "made, but its answer was lost, so that no state knows it: "
                 + "; ".join(_as(each) for each in taken if each.object in whole),
-                (take, up),
+                (take,),
                 tuple(remove_line(each) for each in whole),
+                deploy=stack,
             )
         for each in halves:
             yield Finding(
                 "lost-answer",
                 stack,
                 f"{each} was made, but its answer was lost. It cannot be imported whole: it is removed and made anew",
-                (remove_line(each), up),
+                (remove_line(each),),
+                deploy=stack,
             )
     for each in orphans:
         if each.key not in importable:
@@ -294,11 +296,8 @@ def _as(found: Import) -> str:
     return f"{found.object} as {found.planned.resource.name!r}"
 
 
-def _refresh_and_up(stack: str, lines: Lines) -> tuple[str, ...]:
-    return (
-        lines.command(stack, "refresh", "--yes", "--skip-preview", configured=True),
-        lines.command(stack, "up", configured=True),
-    )
+def _refresh(stack: str, lines: Lines) -> str:
+    return lines.command(stack, "refresh", "--yes", "--skip-preview", configured=True)
 
 
 def _count(things: Sequence[object]) -> str:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from stacks.settings import SHARED
+
 from . import diagnosis
 from .compare import Comparison, compare
 from .diagnosis import Finding
@@ -25,10 +27,12 @@ class Report:
 
     Args:
         findings: In the order in which they are to be repaired.
+        deployments: Lines that come last: each stack that is not as it should be is deployed once.
         notes: What is as it should be, and worth a word.
     """
 
     findings: list[Finding] = field(default_factory=list[Finding])
+    deployments: list[str] = field(default_factory=list[str])
     notes: list[str] = field(default_factory=list[str])
 
     @property
@@ -72,7 +76,13 @@ class Doctor:
         busy = any(each.code == "busy" for each in report.findings)
         report.findings += [] if busy else self._compared(stacks, clouds, report)
         for state in stacks.states.values():
-            report.findings += diagnosis.expiry_findings(state, self.now(), self.pulumi)
+            report.findings += diagnosis.expiry_findings(state, self.now())
+        wanting = {each.deploy for each in report.findings if each.deploy}
+        report.deployments += [
+            self.pulumi.command(stack, "up", configured=True)
+            # The regions read what `shared` exports.
+            for stack in sorted(wanting, key=lambda stack: (stack != SHARED, stack))
+        ]
         return report
 
     def _compared(self, stacks: Stacks, clouds: Clouds, report: Report) -> Iterator[Finding]:

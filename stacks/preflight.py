@@ -1,8 +1,9 @@
 """Looks, before anything is registered, whether the token and the recorded deployment belong together."""
 
 import os
+import time
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import pulumi
 import pulumi_hcloud as hcloud
@@ -14,6 +15,9 @@ from .settings import SHARED
 _RECORDED = "pulumi:pulumi:readStackResourceOutputs"
 """A function of the engine itself. Unlike a stack's outputs, it also tells what an `up` that was cut off has made."""
 
+
+_READS = 20
+_PAUSE_SECONDS = 0.1
 
 DOCTOR_VARIABLE = "HETZNER_PLATFORM_DOCTOR"
 """Set in the previews that ``make doctor`` makes: it wants to know the plan because a state and a cloud disagree."""
@@ -31,7 +35,7 @@ def recorded_network() -> sentinel.Recorded | None:
     """
     name = f"{pulumi.get_organization()}/{pulumi.get_project()}/{SHARED}"
     try:
-        state = cast("Mapping[str, Any]", invoke(_RECORDED, {"stackName": name}).value)
+        state = _read_state(name)
     except Exception as error:
         if "unknown stack" not in str(error):
             raise
@@ -40,6 +44,18 @@ def recorded_network() -> sentinel.Recorded | None:
             f"`pulumi up -s {SHARED}` first: it goes before the regions."
         ) from None
     return sentinel.network_in(state["outputs"])
+
+
+def _read_state(name: str) -> Mapping[str, Any]:
+    for _ in range(_READS - 1):
+        try:
+            return invoke(_RECORDED, {"stackName": name}).value
+        except Exception as error:
+            # A backend of files is not whole at the moment at which the engine saves the state.
+            if "failed to load checkpoint" not in str(error):
+                raise
+            time.sleep(_PAUSE_SECONDS)
+    return invoke(_RECORDED, {"stackName": name}).value
 
 
 def refuse_other_project(stack: str) -> sentinel.Recorded | None:

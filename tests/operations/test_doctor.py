@@ -18,7 +18,6 @@ import pytest
 import yaml
 from hcloud import Client
 
-from operations.diagnosis import Finding
 from operations.doctor import Doctor, Report
 from operations.pulumi import Pulumi
 from sandbox.clouds import Access, Options
@@ -70,8 +69,8 @@ class Shared:
             check=False,
         )
 
-    def repair(self, finding: Finding) -> None:
-        for line in finding.repair:
+    def repair(self, *lines: str) -> None:
+        for line in lines:
             done = self.run(line)
             assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
 
@@ -239,7 +238,7 @@ def test_an_answer_that_was_lost_is_adopted(fresh: Shared, path: str, type: str)
     told = [each for each in report.findings if each.code == "lost-answer"]
     assert len(told) == 1, report.findings
     assert type in told[0].what
-    shared.repair(told[0])
+    shared.repair(*told[0].repair, *report.deployments)
     shared.assert_healthy()
 
 
@@ -254,10 +253,7 @@ def test_a_killed_up_is_recovered_by_the_lines_that_are_printed(fresh: Shared) -
     assert codes(report)[0] == "stale-lock"
     assert f"pid {up.pid}" in report.findings[0].what
     assert "pending-operations" in codes(report)
-    for _ in range(3):
-        for finding in fresh.examine().findings:
-            fresh.repair(finding)
-    fresh.engine.up("shared")
+    fresh.repair(*(line for each in report.findings for line in each.repair), *report.deployments)
     fresh.assert_healthy()
 
 
@@ -311,7 +307,7 @@ def test_what_was_deleted_by_hand_comes_back(shared: Shared) -> None:
     assert codes(report) == ["missing", "unprotected"]
     assert f"ssh-key {key.id}" in report.findings[0].what
     assert f"primary-ip 'fsn1-server-1' ({address.id})" in report.findings[1].what
-    shared.repair(report.findings[0])
+    shared.repair(*report.findings[0].repair, *report.deployments)
     shared.assert_healthy()
 
 
@@ -320,7 +316,7 @@ def test_what_belongs_to_nobody_is_named_and_removed(shared: Shared) -> None:
     [finding] = shared.examine().findings
     assert finding.code == "orphan"
     assert "firewall 'somebody-was-here'" in finding.what
-    shared.repair(finding)
+    shared.repair(*finding.repair)
     assert shared.client.firewalls.get_by_name("somebody-was-here") is None
     assert stray is not None
     shared.assert_healthy()
@@ -343,7 +339,7 @@ def test_a_truncated_state_comes_back_from_its_copy(shared: Shared) -> None:
     assert codes(report)[0] == "corrupt-state"
     # What the stack owns must not be taken for orphans.
     assert not any("remove" in line for each in report.findings for line in each.repair)
-    shared.repair(report.findings[0])
+    shared.repair(*report.findings[0].repair, *report.deployments)
     shared.assert_healthy()
 
 
