@@ -36,7 +36,7 @@ format: $(VENV)/.check ## format the code, mend what the linter can
 bench: $(VENV)/.test ## how long things take, as medians and ratios
 	@$(PYTHON) -m benchmarks
 
-toolchain: $(VENV)/.product ## the Pulumi command line: PATH, cache, release (DOWNLOAD=1) or build (about 6 minutes)
+toolchain: $(VENV)/.product ## Pulumi, etcd, Kubernetes, moto: PATH, cache, releases (DOWNLOAD=1) or builds (about 15 minutes)
 	@$(PYTHON) -m sandbox toolchain $(if $(DOWNLOAD),--download)
 
 lock: ## uv.lock and requirements/ anew from pyproject.toml (needs uv)

@@ -1,8 +1,6 @@
 """``make preview``: what the three stacks would make of an empty account, without one and without secrets."""
 
 import json
-import os
-import subprocess
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -21,12 +19,10 @@ from .clouds import Options, ThreadedClouds
 from .deployment import PROVIDER_PREFIX, Deployment
 from .engine import Engine
 from .scratch import SANDBOX_INPUTS, STACKS, ScratchStack, read
-from .toolchain import Tool, find_tool
+from .toolchain import Tool, find_tool, version_of, why_not_path
 
 Progress = Callable[[str, str, str], None]
 """Stack, operation, URN."""
-
-OLDEST_CLI = (3, 259)
 
 
 class ChoiceError(Exception):
@@ -78,32 +74,12 @@ def choose_engine(wanted: str) -> tuple[Tool | None, str]:
         return None, "in this process, as asked for by ENGINE=inprocess"
     cli = find_tool("pulumi")
     if cli is None:
+        reason = why_not_path("pulumi") or "there is no Pulumi command line on PATH or in the cache"
         if wanted == "pulumi":
-            raise ChoiceError("ENGINE=pulumi, but there is no Pulumi command line: `make toolchain` gets or builds one")
-        return None, "in this process: no Pulumi command line on PATH or in the cache (`make toolchain` gets one)"
-    version = _version(cli)
-    if version < OLDEST_CLI:
-        text = ".".join(map(str, version))
-        if wanted == "pulumi":
-            raise ChoiceError(f"{cli.path} is version {text}; 3.259 or later is needed")
-        return None, f"in this process: {cli.path} is version {text}, 3.259 or later is needed"
-    return cli, f"{cli.path} ({'.'.join(map(str, version))}, from {cli.source}) with the sandbox's plugins"
-
-
-def _version(cli: Tool) -> tuple[int, ...]:
-    shown = subprocess.run(
-        [str(cli.path), "version"],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={
-            "PATH": os.environ.get("PATH", os.defpath),
-            "PULUMI_SKIP_UPDATE_CHECK": "true",
-            "HOME": tempfile.gettempdir(),
-        },
-    ).stdout
-    parts = shown.strip().removeprefix("v").split("-")[0].split(".")
-    return tuple(int(part) for part in parts if part.isdigit())
+            raise ChoiceError(f"ENGINE=pulumi, but {reason}: `make toolchain` gets or builds one")
+        return None, f"in this process: {reason} (`make toolchain` gets one)"
+    version = ".".join(map(str, version_of(cli.path)))
+    return cli, f"{cli.path} ({version}, from {cli.source}) with the sandbox's plugins"
 
 
 def checked(root: Path) -> tuple[dict[str, ScratchStack], dict[str, tuple[object, Settings]]]:

@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from .releases import ReleaseError, download
-from .tools import CHECKOUT, TOOLS, Recipe, Tool, cache_directory, cached_path, find_tool
+from .tools import CHECKOUT, TOOLS, Recipe, Tool, cache_directory, cached_path, find_tool, why_not_path
+
+_PIP = ("--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes")
 
 
 class ToolchainError(Exception):
@@ -31,6 +33,8 @@ def get_tools(names: Iterable[str], *, download: bool, say: Callable[[str], None
 
 
 def _get(recipe: Recipe, *, download: bool, say: Callable[[str], None]) -> Tool:
+    if complaint := why_not_path(recipe.name):
+        say(complaint)
     target = cache_directory(recipe)
     target.parent.mkdir(parents=True, exist_ok=True)
     if recipe.kind == "python":
@@ -83,8 +87,7 @@ def _environment(recipe: Recipe, target: Path, say: Callable[[str], None]) -> No
         draft = Path(directory) / "environment"
         commands = (
             [sys.executable, "-m", "venv", str(draft)],
-            [str(draft / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-            + ["--no-deps", "--require-hashes", "--requirement", str(requirements)],
+            [str(draft / "bin" / "python"), "-m", "pip", "install", *_PIP, "--requirement", str(requirements)],
         )
         for command in commands:
             finished = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -94,4 +97,6 @@ def _environment(recipe: Recipe, target: Path, say: Callable[[str], None]) -> No
         for script in (draft / "bin").iterdir():
             if script.is_file() and not script.is_symlink() and script.read_bytes()[:2] == b"#!":
                 script.write_text(script.read_text().replace(str(draft), str(target)))
+        if target.exists():
+            shutil.rmtree(target)
         draft.replace(target)

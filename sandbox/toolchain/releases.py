@@ -81,8 +81,11 @@ def _kubernetes(recipe: Recipe, directory: Path) -> Path:
 def _unpacked(directory: Path, archive: str, content: bytes, wanted: str, member: str) -> Path:
     _verify(archive, content, wanted)
     (directory / archive).write_bytes(content)
-    with tarfile.open(directory / archive) as tar:
-        tar.extract(member, directory, filter="data")
+    try:
+        with tarfile.open(directory / archive) as tar:
+            tar.extract(member, directory, filter="data")
+    except (KeyError, tarfile.TarError) as error:
+        raise ReleaseError(f"{archive} does not hold {member}: not used") from error
     return directory / member
 
 

@@ -1,8 +1,12 @@
 """Which tools there are, and where they are found."""
 
+import functools
 import hashlib
 import os
+import re
 import shutil
+import subprocess
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -39,6 +43,8 @@ class Recipe:
         flags: Linker flags.
         takes: How long a build takes on two cores.
         on_path: Whether one on PATH will do. Ours run with flags of this very version.
+        oldest: The first version of one on PATH that will do; any when empty.
+        kind: What builds it.
     """
 
     name: str
@@ -48,6 +54,7 @@ class Recipe:
     takes: str
     flags: str = ""
     on_path: bool = True
+    oldest: tuple[int, ...] = ()
     kind: Literal["go", "python"] = "go"
 
 
@@ -61,6 +68,7 @@ TOOLS: Final = {
             "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",
             "about 6 minutes",
             "-X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v3.259.0",
+            oldest=(3, 259),
         ),
         Recipe("etcd", "etcd", "3.6.14", "go.etcd.io/etcd/server/v3", "about 1 minute", on_path=False),
         Recipe(
@@ -105,10 +113,48 @@ def cached_path(recipe: Recipe) -> Path:
 
 
 def find_tool(name: str) -> Tool | None:
-    """A tool on PATH, else in the cache; nothing is downloaded or built for it."""
+    """A tool on PATH that is new enough, else in the cache; nothing is downloaded or built for it."""
     recipe = TOOLS[name]
-    on_path = shutil.which(name) if recipe.on_path else None
-    if on_path:
-        return Tool(Path(on_path), "PATH")
+    on_path = _on_path(recipe)
+    if on_path and not _is_too_old(recipe, on_path):
+        return Tool(on_path, "PATH")
     cached = cached_path(recipe)
     return Tool(cached, "cache") if os.access(cached, os.X_OK) else None
+
+
+def why_not_path(name: str) -> str:
+    """Why the tool on PATH is not taken; empty when there is none, or nothing against it."""
+    recipe = TOOLS[name]
+    on_path = _on_path(recipe)
+    if on_path is None or not _is_too_old(recipe, on_path):
+        return ""
+    found, oldest = (".".join(map(str, version)) for version in (version_of(on_path), recipe.oldest))
+    return f"{on_path} is version {found or 'unknown'}, {oldest} or later is needed"
+
+
+@functools.cache
+def version_of(path: Path) -> tuple[int, ...]:
+    """What ``<tool> version`` says; empty when it says no version."""
+    environment = {"PATH": os.environ.get("PATH", os.defpath), "PULUMI_SKIP_UPDATE_CHECK": "true"}
+    try:
+        shown = subprocess.run(
+            [str(path), "version"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=30,
+            env={**environment, "HOME": tempfile.gettempdir()},
+        ).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return ()
+    found = re.match(r"v?(\d+(?:\.\d+)*)", shown.strip())
+    return tuple(int(part) for part in found[1].split(".")) if found else ()
+
+
+def _on_path(recipe: Recipe) -> Path | None:
+    found = shutil.which(recipe.name) if recipe.on_path else None
+    return Path(found) if found else None
+
+
+def _is_too_old(recipe: Recipe, path: Path) -> bool:
+    return bool(recipe.oldest) and version_of(path) < recipe.oldest
