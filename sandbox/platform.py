@@ -1,10 +1,11 @@
 """The three stacks in a sandbox: brought up, looked at, and taken down to nothing."""
 
 import concurrent.futures
+import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 from stacks.models import SharedStack
 from stacks.program import main
@@ -17,6 +18,7 @@ from .engine import Engine, EngineError
 from .home import Home, Wanted
 from .inprocess.record import keep, recall
 from .plugins.values import Properties
+from .protection import lift_protection
 from .scratch import STACKS, ScratchStack
 from .toolchain import Tool
 
@@ -92,10 +94,13 @@ class EngineOperator:
         return self.engine.up(stack, progress=_of(stack, progress))
 
     def unprotect(self, stack: str, progress: Progress) -> None:
-        scratch = self._plan.scratch[stack].against(self._access)
-        block = cast("dict[str, Any]", scratch.config[f"{PROJECT}:stack"])
-        self.engine.configure(stack, {**scratch.config, f"{PROJECT}:stack": {**block, "protection": False}})
-        self.engine.up(stack, progress=_of(stack, progress))
+        # A command that was killed leaves its lock; nobody else works on this sandbox (see `Home.alone`).
+        with contextlib.suppress(EngineError):
+            self.engine.cancel(stack)
+        # Not by the program: what an `up` could not finish, it could not unprotect either.
+        self.engine.unprotect(stack)
+        lift_protection(self._access)
+        progress(stack, "unprotect", "")
 
     def destroy(self, stack: str, progress: Progress) -> None:
         self.engine.destroy(stack, progress=_of(stack, progress))

@@ -22,6 +22,9 @@ STACKS = ("shared", "prod", "dr")
 POLL_INTERVAL = "20ms"
 """How often the providers ask for an action's progress: the sandbox's clouds need no longer."""
 
+READINESS = {"ready_within": 180, "ready_interval": 0.5}
+"""How long a region's API may take here, and how often it is looked at: seconds."""
+
 NO_SERVER = "127.0.0.1:1"
 """Nobody answers there."""
 
@@ -97,7 +100,7 @@ class ScratchStack:
             own = cast("dict[str, Any]", block)
             config[f"{PROJECT}:stack"] = {
                 **own,
-                "api": {**own.get("api", {}), "endpoint": "address", "connect_to": front},
+                "api": {**own.get("api", {}), "endpoint": "address", "connect_to": front, **READINESS},
             }
         return replace(self, config=config, secrets=dict(self.secrets) | given)
 

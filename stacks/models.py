@@ -228,6 +228,8 @@ class Api(Model):
     """With ``endpoint: address``: host or host:port to connect to instead; certificates are still checked by name."""
     ready_within: Annotated[int, Field(ge=1, le=7200)] = 900
     """Seconds that a new cluster may take to become ready."""
+    ready_interval: Annotated[float, Field(ge=0.1, le=60)] = 5
+    """Seconds between two looks at whether it is."""
 
 
 class RegionalStack(Model):

@@ -255,6 +255,7 @@ def _cluster(own: _Region, network: RegionNetwork, snapshots: EtcdSnapshotsArgs)
         "labels": servers.labels,
         "taints": servers.taints,
         "ready_within": own.block.api.ready_within,
+        "ready_interval": own.block.api.ready_interval,
         "protection": own.block.protection,
     }
     if own.block.api.endpoint == "address":

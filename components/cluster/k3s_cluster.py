@@ -69,6 +69,8 @@ class K3sClusterArgs(TypedDict):
     """k3s's ``etcd-s3-*`` settings of the store that holds the snapshot. Secret."""
     ready_within: NotRequired[float]
     """Seconds that the cluster may take to become ready; 900 unless told."""
+    ready_interval: NotRequired[float]
+    """Seconds between two looks at whether it is; 5 unless told."""
     protection: NotRequired[bool]
     """Protect servers, keys and tokens against deletion; on unless told."""
 
@@ -115,7 +117,7 @@ class K3sCluster(Component):
         self.root_certificate = self._pki.root_certificate
         self.kubeconfig = self._kubeconfig()
         self.kubeconfig_expires = self._pki.admin_expires
-        patience = Patience(seconds=args.get("ready_within", 900))
+        patience = Patience(seconds=args.get("ready_within", 900), interval=args.get("ready_interval", 5))
         self.gate = hooks.ready(name, self.kubeconfig, len(self._machines), patience)
         self.forget_predecessors = hooks.forget_predecessors(name, args["cluster"], self.kubeconfig, _FORGET)
         self.drain = hooks.drain(name, self.kubeconfig, _DRAIN)

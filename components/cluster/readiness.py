@@ -192,8 +192,9 @@ class ClusterApi:
 
 
 def _votes(node: Any) -> bool:
-    conditions: list[Any] = list(node.status.conditions or ())
-    return any(condition.type == "EtcdIsVoter" and condition.status == "True" for condition in conditions)
+    """A member that votes, on a node that still reports: k3s leaves a dead server's EtcdIsVoter as it was."""
+    conditions = {condition.type: condition.status for condition in node.status.conditions or ()}
+    return conditions.get("EtcdIsVoter") == "True" and conditions.get("Ready") != "Unknown"
 
 
 def _evictable(pod: Any) -> bool:

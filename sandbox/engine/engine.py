@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -16,8 +17,8 @@ import yaml
 
 from ..deployment import Deployment, Diagnostic
 from ..plugins.packages import NAMES
-from ..toolchain import CHECKOUT, Tool
 from ..plugins.server import SKIPPED_VARIABLE
+from ..toolchain import CHECKOUT, Tool
 from .digest import EventReader, read_digest
 
 LAUNCHER: Final = """#!/bin/sh
@@ -164,6 +165,10 @@ class Engine:
         shown = ["--show-secrets"] if show_secrets else []
         return cast("dict[str, Any]", json.loads(self._call(["stack", "output", "--json", "--stack", stack, *shown])))
 
+    def unprotect(self, stack: str) -> None:
+        """Let the engine delete everything in the stack; the clouds' own protection is another matter."""
+        self._call(["state", "unprotect", "--all", "--yes", "--stack", stack])
+
     def cancel(self, stack: str) -> None:
         """Take the lock away that a killed run left behind."""
         self._call(["cancel", "--yes", "--stack", stack])
@@ -230,6 +235,8 @@ class Engine:
             stderr=subprocess.PIPE,
             text=True,
             umask=0o077,
+            # A terminal's interrupt would reach it twice: by itself, and by us. The second one ends it in mid-work.
+            start_new_session=True,
         )
         output, errors = _communicate(process, reader)
         digest = cast("dict[str, Any]", json.loads(output)) if arguments[0] == "preview" and output.strip() else {}
@@ -254,7 +261,7 @@ class Engine:
 
 
 def _communicate(process: "subprocess.Popen[str]", reader: EventReader) -> tuple[str, str]:
-    """Wait for the process, and hand its events over meanwhile; an interruption ends it too."""
+    """Wait for the process, and hand its events over meanwhile."""
     stop = threading.Event()
 
     def follow() -> None:
@@ -264,16 +271,26 @@ def _communicate(process: "subprocess.Popen[str]", reader: EventReader) -> tuple
     follower = threading.Thread(target=follow, daemon=True)
     follower.start()
     try:
-        output, errors = process.communicate()
-    except BaseException:
-        process.terminate()
-        process.wait()
-        raise
+        output, errors = _finish(process)
     finally:
         stop.set()
         follower.join()
     reader.read()
     return output, errors
+
+
+def _finish(process: "subprocess.Popen[str]") -> tuple[str, str]:
+    """Its output. A first interruption asks it to end in good order and waits on; another one ends it."""
+    try:
+        return process.communicate()
+    except BaseException:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.communicate()
+        except BaseException:
+            process.kill()
+            process.wait()
+        raise
 
 
 def _explanation(diagnostics: Sequence[Diagnostic], errors: str) -> str:

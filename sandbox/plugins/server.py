@@ -28,6 +28,7 @@ SKIPPED_VARIABLE = "SANDBOX_SKIPPED"
 """Names of packages, with commas between, whose resources are made nowhere (see `skipped`)."""
 
 _WORKERS = 16
+_ORPHANED_SECONDS = 1.0
 
 Answer = TypeVar("Answer")
 
@@ -212,6 +213,9 @@ def serve(name: str) -> int:
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     print(port, flush=True)
-    stopped.wait()
+    # An engine that was killed tells nobody: without it there is no more work to do.
+    parent = os.getppid()
+    while not stopped.wait(_ORPHANED_SECONDS) and os.getppid() == parent:
+        pass
     server.stop(grace=1).wait()
     return 0

@@ -1,33 +1,49 @@
-"""A copy of the project on a scratch backend, with the real engine, the file cloud, and the stand-in of each cluster."""
+"""A copy of the project on a scratch backend: the real engine, the emulated clouds, and real API servers."""
 
 import shutil
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from kubernetes import client, config
 
-from sandbox.cloud import FileCloud
+from sandbox.clouds import Options, ThreadedClouds
 from sandbox.deployment import Deployment
 from sandbox.engine import Engine, EngineError
+from sandbox.inventory import read_inventory
+from sandbox.machines import Tools
+from sandbox.object_store import ObjectStore
 from sandbox.scratch import read
 from sandbox.toolchain import Tool, find_tool
 
-from .cluster_api import ClusterApi, started_when_known
+from . import one_to_one
 
 ROOT = Path(__file__).resolve().parents[2]
-ZONE = "example.com"
+ADMINISTRATOR = "EXAMPLEKEYADMIN00000"
+
+
+def needed(name: str) -> Tool:
+    """A tool; without it these tests have nothing to run."""
+    found = find_tool(name)
+    if found is None:
+        pytest.skip(f"{name} is neither on PATH nor in the cache: `make toolchain` gets it")
+    return found
 
 
 @pytest.fixture(scope="session")
 def cli() -> Tool:
-    """The Pulumi command line; without one these tests have nothing to run."""
-    found = find_tool("pulumi")
-    if found is None:
-        pytest.skip("no Pulumi command line on PATH or in the cache: `make toolchain` gets one")
-    return found
+    """The Pulumi command line."""
+    return needed("pulumi")
+
+
+@pytest.fixture(scope="session")
+def tools() -> Tools:
+    """What real control planes are made of."""
+    return Tools(*(needed(name).path for name in ("etcd", "kube-apiserver", "kube-controller-manager")))
 
 
 @dataclass
@@ -36,9 +52,9 @@ class Project:
 
     directory: Path
     engine: Engine
-    cloud: FileCloud
-    apis: dict[str, ClusterApi] = field(default_factory=dict)
-    regions: dict[str, str] = field(default_factory=dict)
+    clouds: ThreadedClouds
+    kept_buckets: set[str] = field(default_factory=set)
+    stacks: list[str] = field(default_factory=list)
 
     def edit(self, file: str, change: Callable[[Any], None]) -> None:
         """Change one of the project's YAML files."""
@@ -54,54 +70,86 @@ class Project:
         change(document["config"]["hetzner-platform:stack"])
         path.write_text(yaml.safe_dump(document, sort_keys=False))
 
-    def init(self, stack: str, region: str | None = None) -> None:
-        """Make the stack; a region's API is the stand-in."""
-        scratch = read(self.directory, stack)
+    def init(self, stack: str) -> None:
+        """Make the stack, for these clouds."""
+        scratch = read(self.directory, stack).against(self.clouds.access)
         self.engine.stack_init(stack, scratch.write(self.engine.directory), scratch.secrets)
-        if region is not None:
-            self.regions[stack] = region
-            self.apis[stack] = ClusterApi(self.cloud, region, self.engine.directory)
-            address = self.apis[stack].address
-            self.edit_stack(
-                stack,
-                lambda block: block.update(api={"endpoint": "address", "connect_to": address, "ready_within": 90}),
-            )
+        self.stacks.append(stack)
 
     def up(self, stack: str) -> Deployment:
-        """``pulumi up``; a region's API comes up with its first machines."""
-        api = self.apis.get(stack)
-        if api is None or api._thread is not None:
-            return self.engine.up(stack)
-        region = self.regions[stack]
-        with started_when_known(api, f"k8s-{region}.{ZONE}", lambda: self._authority(stack, region)):
-            return self.engine.up(stack)
+        """``pulumi up``; clouds and states map one to one afterwards."""
+        deployment = self.engine.up(stack)
+        assert self.differences() == []
+        return deployment
 
-    def _authority(self, stack: str, region: str) -> tuple[str, str] | None:
-        try:
-            state = self.engine.export_state(stack, show_secrets=True)
-        except EngineError:
-            return None
-        found = {
-            resource["type"].rpartition(":")[2]: resource["outputs"]
-            for resource in state["deployment"].get("resources", [])
-            if resource["urn"].endswith(f"::{region}-pki-server")
-        }
-        if not {"PrivateKey", "LocallySignedCert"} <= set(found):
-            return None
-        return _plain(found["LocallySignedCert"]["certPem"]), _plain(found["PrivateKey"]["privateKeyPem"])
+    def destroy(self, stack: str) -> None:
+        """``pulumi destroy``; clouds and states map one to one afterwards."""
+        self.engine.destroy(stack)
+        assert self.differences() == []
 
+    def differences(self) -> list[str]:
+        """What clouds and states do not have in common."""
+        states = [self.engine.export_state(stack) for stack in self.stacks]
+        inventory = read_inventory(self.clouds.access, None)
+        buckets = set(inventory.buckets) - self.kept_buckets
+        cloudflare = self.clouds.call(self.clouds.clouds.cloudflare.ids)
+        return one_to_one.differences(states, one_to_one.in_clouds(self.objects(), cloudflare, buckets))
 
-def _plain(value: Any) -> str:
-    """A value of an exported state, whose secrets are JSON texts inside an envelope."""
-    if isinstance(value, dict):
-        return str(yaml.safe_load(value["plaintext"]))
-    return str(value)
+    def objects(self) -> Mapping[str, Any]:
+        """The Hetzner project's own memory, by kind."""
+        project = self.clouds.clouds.hetzner.project(self.clouds.access.token)
+        assert project is not None
+        return self.clouds.call(lambda: project.dump()["kinds"])
+
+    def servers(self, region: str) -> dict[str, Mapping[str, Any]]:
+        """The cloud's servers of a region by name."""
+        return {each["name"]: each for each in self.objects()["servers"] if each["labels"].get("cluster") == region}
+
+    def cluster(self, stack: str) -> Any:
+        """A region's API, as its administrator."""
+        kubeconfig = yaml.safe_load(self.engine.stack_output(stack, show_secrets=True)["kubeconfig"])
+        return client.CoreV1Api(config.new_client_from_config_dict(kubeconfig))
+
+    def nodes(self, stack: str) -> dict[str, Any]:
+        """A region's Nodes by name."""
+        return {node.metadata.name: node for node in self.cluster(stack).list_node(_request_timeout=10).items}
+
+    def eventually(self, holds: Callable[[], bool], seconds: float = 60) -> None:
+        """Wait until something holds that machines bring about by themselves."""
+        deadline = time.monotonic() + seconds
+        while not holds():
+            assert time.monotonic() < deadline, f"did not hold within {seconds} s"
+            time.sleep(0.3)
 
 
 @pytest.fixture(scope="module")
-def project(cli: Tool, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+def object_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
+    """An S3-compatible server."""
+    store = ObjectStore(needed("moto_server").path, tmp_path_factory.mktemp("store"), ADMINISTRATOR, "labelled-dummy")
+    store.start()
+    yield store
+    store.stop()
+
+
+@pytest.fixture(scope="module")
+def project(
+    cli: Tool, tools: Tools, object_store: ObjectStore, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Project]:
     """One scratch project for the tests of a module, which tell one story in order."""
     base = tmp_path_factory.mktemp("engine")
+    options = Options(
+        machines="full",
+        tools=tools,
+        rate_limit=False,
+        regions={"fsn1": 1, "nbg1": 2},
+        object_store=(object_store.endpoint, object_store.user, object_store.password),
+    )
+    with ThreadedClouds(base / "machines", options) as clouds:
+        yield made(cli, base, clouds)
+
+
+def made(cli: Tool, base: Path, clouds: ThreadedClouds) -> Project:
+    """A copy of the project below ``base``, for these clouds."""
     directory = base / "project"
     directory.mkdir()
     for name in ("__main__.py", "Pulumi.yaml", "Pulumi.shared.yaml", "Pulumi.prod.yaml", "Pulumi.dr.yaml"):
@@ -110,17 +158,14 @@ def project(cli: Tool, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pro
     definition = yaml.safe_load((directory / "Pulumi.yaml").read_text())
     definition["runtime"] = "python"
     (directory / "Pulumi.yaml").write_text(yaml.safe_dump(definition))
-    cloud = FileCloud(base / "cloud")
     engine = Engine(
         cli,
         base / "engine",
         passphrase="labelled dummies only",
         project=directory,
-        cloud=cloud.directory,
-        catalogue=directory / "config" / "prices.yaml",
         environment={"PYTHONPATH": str(ROOT)},
     )
-    made = Project(directory, engine, cloud)
-    yield made
-    for api in made.apis.values():
-        api.stop()
+    return Project(directory, engine, clouds)
+
+
+__all__ = ["EngineError", "Project"]
