@@ -2,7 +2,7 @@
 
 import ssl
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import aiohttp
 
@@ -55,7 +55,8 @@ class Api:
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise ApiError(0, f"{self.url} does not answer ({type(error).__name__})") from error
         if answer.status >= 400:
-            raise ApiError(answer.status, str(told.get("message", told)) if isinstance(told, dict) else str(told))
+            message = cast("dict[str, Any]", told).get("message") if isinstance(told, dict) else told
+            raise ApiError(answer.status, str(message))
         return told
 
     async def is_ready(self) -> bool:

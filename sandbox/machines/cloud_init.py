@@ -3,7 +3,6 @@
 import base64
 import binascii
 import email
-import email.message
 import gzip
 import json
 import os
@@ -100,9 +99,9 @@ def parse(user_data: str) -> CloudConfig:
         raise CloudInitError(wrong)
     return CloudConfig(
         hostname=document.get("fqdn") or document.get("hostname"),
-        files=tuple(_file(entry) for entry in document.get("write_files") or []),
-        commands=[[str(word) for word in _words(entry)] for entry in document.get("runcmd") or []],
-        packages=[str(each) for each in document.get("packages") or []],
+        files=tuple(_file(entry) for entry in _listed(document, "write_files")),
+        commands=[[str(word) for word in _words(entry)] for entry in _listed(document, "runcmd")],
+        packages=[str(each) for each in _listed(document, "packages")],
         ignored=ignored,
     )
 
@@ -262,6 +261,10 @@ def _content(text: str, encoding: str) -> bytes:
             return gzip.decompress(base64.b64decode(text))
         case _:
             raise ValueError(f"the encoding {encoding} is unknown")
+
+
+def _listed(document: Mapping[str, Any], key: str) -> list[Any]:
+    return document.get(key) or []
 
 
 def _words(entry: Any) -> list[Any]:

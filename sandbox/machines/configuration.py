@@ -91,7 +91,8 @@ def api_server_arguments(config: K3sConfig, disk: Path, address: str) -> list[st
     """What k3s starts kube-apiserver with, its paths below ``disk``.
 
     Defaults are those of k3s's ``pkg/daemons/control/server.go``; what the configuration gives replaces them. Other than
-    in k3s the API server listens on 6443 itself (so ``advertise-port``, which k3s adds to it, is not there), and reaches kubelets without the tunnel (no egress selector).
+    in k3s the API server listens on 6443 itself, so ``advertise-port``, which k3s adds to it, is not there; and it reaches
+    kubelets without the tunnel, so there is no egress selector.
 
     Args:
         config: As it was found.
@@ -156,8 +157,8 @@ def api_server_arguments(config: K3sConfig, disk: Path, address: str) -> list[st
 def controller_manager_arguments(config: K3sConfig, disk: Path, address: str, kubeconfig: Path) -> list[str]:
     """What k3s starts kube-controller-manager with.
 
-    Other than in k3s one runs for a cluster, so it elects nobody, all controllers share its own identity, and Nodes have
-    five minutes to report: this computer may be busy.
+    Other than in k3s one runs for a cluster, so it elects nobody, and Nodes have five minutes to report: this computer
+    may be busy.
     """
     tls = disk / STATE / "tls"
     defaults = {
@@ -185,6 +186,7 @@ def controller_manager_arguments(config: K3sConfig, disk: Path, address: str, ku
         "service-cluster-ip-range": config.text("service-cidr"),
         "tls-cert-file": str(tls / "serving-kube-controller-manager.crt"),
         "tls-private-key-file": str(tls / "serving-kube-controller-manager.key"),
+        "use-service-account-credentials": "true",
     }
     return merged(defaults, config.list("kube-controller-manager-arg"), disk, address)
 

@@ -104,7 +104,7 @@ class Controller:
             # As the cloud controller does with Nodes that are not ready.
             await self._cluster.ask("DELETE", f"/api/v1/nodes/{_name(node)}")
             return
-        if any(taint["key"] == UNINITIALIZED for taint in node["spec"].get("taints") or []):
+        if any(taint["key"] == UNINITIALIZED for taint in _list(node["spec"], "taints")):
             await self._initialize(node, facts)
         wanted = [_readiness(running=_name(node) in self._cluster.kubelets)]
         if member := node["metadata"].get("annotations", {}).get(MEMBER):
@@ -114,7 +114,7 @@ class Controller:
     async def _initialize(self, node: Node, facts: ServerFacts) -> None:
         """What the cloud knows of the machine; the taint that waited for it goes."""
         path = f"/api/v1/nodes/{_name(node)}"
-        known = {each["type"]: each["address"] for each in node["status"].get("addresses") or []}
+        known = {each["type"]: each["address"] for each in _list(node["status"], "addresses")}
         if facts.public_ipv4 is not None:
             known["ExternalIP"] = facts.public_ipv4
         addresses = [{"type": type, "address": address} for type, address in known.items()]
@@ -131,7 +131,7 @@ class Controller:
 
     async def _report(self, node: Node, wanted: list[dict[str, str]]) -> None:
         """Conditions that changed, and now and then those that did not."""
-        before = {each["type"]: each for each in node["status"].get("conditions") or []}
+        before = {each["type"]: each for each in _list(node["status"], "conditions")}
         due: list[dict[str, str]] = []
         for each in wanted:
             old = before.get(each["type"])
@@ -175,9 +175,14 @@ class Controller:
         """A learner whose machine was deleted while it joined never catches up; k3s gives it five minutes."""
         addresses = self._addresses()
         for each in members:
-            hosts = {urlsplit(url).hostname for url in each.get("peerURLs", [])}
+            hosts = {urlsplit(str(url)).hostname for url in each["peerURLs"]}
             if each.get("isLearner") and not hosts & set(addresses):
                 await self._cluster.voter().remove(each["ID"])
+
+
+def _list(part: Mapping[str, Any], key: str) -> list[dict[str, str]]:
+    """A list that may be missing."""
+    return part.get(key) or []
 
 
 def _name(node: Node) -> str:

@@ -10,7 +10,7 @@ from .certificates import CLIENT, SERVER, Authority
 from .configuration import STATE
 from .processes import Process
 
-_TIMEOUT: Final = aiohttp.ClientTimeout(total=5)
+_SECONDS: Final = 5.0
 
 
 class EtcdError(Exception):
@@ -82,7 +82,7 @@ class Member:
             arguments |= {"initial-cluster": initial, "initial-cluster-state": state}
         command = [str(self._binary), *(f"--{key}={value}" for key, value in arguments.items())]
         self._data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.process = await Process.start("etcd", command, log)
+        self.process = await Process.start(command, log)
 
     async def stop(self) -> None:
         """End it at once: its data survive that."""
@@ -125,22 +125,24 @@ class Member:
         """
         await self._ask("/v3/cluster/member/remove", {"ID": id})
 
-    async def answers(self) -> bool:
-        """Whether the member itself lives."""
+    async def answers(self, seconds: float = 2.0) -> bool:
+        """Whether the member itself serves clients, be it as a learner."""
         try:
-            await self._ask("/v3/maintenance/status", {})
+            await self._ask("/v3/maintenance/status", {}, seconds)
         except EtcdError:
             return False
         return True
 
-    async def _ask(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    async def _ask(self, path: str, body: dict[str, Any], seconds: float = _SECONDS) -> dict[str, Any]:
         if self._session is None:
             context = ssl.create_default_context(cafile=str(self._tls / "server-ca.crt"))
             context.load_cert_chain(self._tls / "client.crt", self._tls / "client.key")
             connector = aiohttp.TCPConnector(ssl=context)
-            self._session = aiohttp.ClientSession(connector=connector, timeout=_TIMEOUT)
+            self._session = aiohttp.ClientSession(connector=connector)
         try:
-            async with self._session.post(f"https://{self.address}:2379{path}", json=body) as answer:
+            timeout = aiohttp.ClientTimeout(total=seconds)
+            url = f"https://{self.address}:2379{path}"
+            async with self._session.post(url, json=body, timeout=timeout) as answer:
                 content: dict[str, Any] = await answer.json(content_type=None)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise EtcdError(f"etcd at {self.address} does not answer ({type(error).__name__})") from error

@@ -68,8 +68,8 @@ class Kubelet:
 
     def node(self) -> dict[str, Any]:
         """The Node as it registers itself."""
-        labels = dict(label.partition("=")[::2] for label in self.config.list("node-label"))
-        labels |= {
+        given = (label.partition("=") for label in self.config.list("node-label"))
+        labels = {key: value for key, _, value in given} | {
             "kubernetes.io/hostname": self.name,
             "kubernetes.io/os": "linux",
             "kubernetes.io/arch": self._architecture,

@@ -20,7 +20,7 @@ async def start_manager(binary: Path, server: Server) -> Process:
     write_private(kubeconfig, json.dumps(_kubeconfig(server, state / "tls")).encode())
     arguments = controller_manager_arguments(server.config, server.root.disk, server.address, kubeconfig)
     log = server.root.logs / "kube-controller-manager.log"
-    return await Process.start("kube-controller-manager", [str(binary), *arguments], log)
+    return await Process.start([str(binary), *arguments], log)
 
 
 def _kubeconfig(server: Server, tls: Path) -> dict[str, object]:

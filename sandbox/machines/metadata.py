@@ -1,7 +1,7 @@
 """The metadata service of each machine: what Hetzner answers at 169.254.169.254, at the machine's loopback address."""
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import yaml
 from aiohttp import web
@@ -66,7 +66,7 @@ class Metadata:
     async def _all(self, request: web.Request) -> web.Response:
         facts = self._facts(request)
         plain = {key: value for key, value in _values(facts).items() if key != "private-networks"}
-        content = {**plain, "instance-id": facts.id, "network-config": {"version": 1, "config": []}}
+        content: dict[str, Any] = {**plain, "instance-id": facts.id, "network-config": {"version": 1, "config": []}}
         return web.Response(text=yaml.safe_dump(content, sort_keys=True))
 
     async def _one(self, request: web.Request) -> web.Response:
@@ -80,7 +80,7 @@ class Metadata:
 
 
 def _values(facts: ServerFacts) -> dict[str, str]:
-    networks = [
+    networks: list[dict[str, Any]] = [
         {
             "ip": place.ip,
             "alias_ips": [],

@@ -27,8 +27,8 @@ class Process:
         self._process = process
 
     @classmethod
-    async def start(cls, name: str, command: Sequence[str], log: Path) -> "Process":
-        """Start a program; its log has mode 0600, and no environment of ours reaches it.
+    async def start(cls, command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> "Process":
+        """Start a program; its log has mode 0600, and no environment but this one reaches it.
 
         Raises:
             OSError: it cannot be run.
@@ -42,7 +42,7 @@ class Process:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=descriptor,
                 stderr=descriptor,
-                env={"PATH": os.defpath, "SANDBOX_PROGRAM": name},
+                env={"PATH": os.defpath, **(environment or {})},
                 start_new_session=True,
             )
         finally:
