@@ -27,7 +27,7 @@ def _project(clouds: "Clouds", project: Project) -> Entry:
     def shown(kind: str) -> list[Entry]:
         return [clouds.hetzner.kinds[kind].show(project, entry) for entry in project.all(kind)]
 
-    unfinished = [action for action in project.actions.values() if action["status"] != "success"]
+    unfinished = [action for action in project.actions.all.values() if action["status"] != "success"]
     return {
         "servers": [_server(entry) for entry in shown("servers")],
         "load_balancers": [_balancer(entry) for entry in shown("load_balancers")],

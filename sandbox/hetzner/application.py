@@ -1,6 +1,7 @@
 """HTTP: who asks, which object is meant, and how answers and refusals look."""
 
 import json
+import logging
 import secrets
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
@@ -10,7 +11,8 @@ from aiohttp import web
 from .errors import ApiError, invalid, not_found
 from .fields import check
 from .kind import Answer, Kind
-from .lists import Query, links, paged, select
+from .limits import REQUESTS_AN_HOUR
+from .lists import Filter, Query, links, one_of, order_of, paged, select
 from .project import Entry, Project
 
 if TYPE_CHECKING:
@@ -20,10 +22,12 @@ BODY_LIMIT: Final = 1024 * 1024
 """Bytes of a request's body."""
 
 _IDS_A_CALL: Final = 25
-_ACTION_ORDERS: Final = {
-    name: (lambda entry, name=name: (entry[name] is None, entry[name]))
-    for name in ("id", "command", "status", "started", "finished", "progress")
+_ACTION_FILTERS: Final = {
+    "id": Filter(lambda entry: entry["id"], check=lambda text: text.isascii() and text.isdigit()),
+    "status": one_of("status", "running", "success", "error"),
 }
+_ACTION_ORDERS: Final = {name: order_of(name) for name in ("id", "command", "status", "started", "finished")}
+_LOG: Final = logging.getLogger(__name__)
 
 
 def application(cloud: "HetznerCloud") -> web.Application:
@@ -32,42 +36,53 @@ def application(cloud: "HetznerCloud") -> web.Application:
     async def handle(request: web.Request) -> web.Response:
         project: Project | None = None
         try:
-            project = _project(cloud, request)
+            project, token = _project(cloud, request)
+            _admit(project, token, request)
             return await _handle(cloud, project, request)
         except ApiError as error:
-            content = {"error": {"code": error.code, "message": error.message, "details": error.details}}
-            return _response(project, error.status, content)
+            return _refusal(project, error)
         except web.HTTPRequestEntityTooLarge:
-            content = {"error": {"code": "json_error", "message": f"the body is larger than {BODY_LIMIT} bytes"}}
-            return _response(project, 413, content)
+            too_large = ApiError(413, "json_error", f"the body is larger than {BODY_LIMIT} bytes")
+            return _refusal(project, too_large)
+        except Exception:
+            _LOG.exception("%s %s", request.method, request.path)
+            return _refusal(project, ApiError(500, "server_error", "an error of the emulator: see its log"))
 
     application = web.Application(middlewares=cloud.world.middlewares("hetzner"), client_max_size=BODY_LIMIT)
     application.router.add_route("*", "/{path:.*}", handle)
     return application
 
 
-def _project(cloud: "HetznerCloud", request: web.Request) -> Project:
-    """Whose token it is.
+def _project(cloud: "HetznerCloud", request: web.Request) -> tuple[Project, str]:
+    """Whose token it is, and the token.
 
     Raises:
-        ApiError: 401, nobody's; 403, it may not write; 429, it asks too often.
+        ApiError: 401, nobody's.
     """
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     project = cloud.project(token) if scheme.lower() == "bearer" else None
     if project is None:
         raise ApiError(401, "unauthorized", "unable to authenticate")
-    if cloud.settings.rate_limit and not project.limit.take():
-        raise ApiError(429, "rate_limit_exceeded", "limit of 3600 requests per hour reached")
+    return project, token
+
+
+def _admit(project: Project, token: str, request: web.Request) -> None:
+    """Whether the token may ask this now.
+
+    Raises:
+        ApiError: 403, it may not write; 429, it asks too often.
+    """
+    if project.cloud.settings.rate_limit and not project.limit.take():
+        raise ApiError(429, "rate_limit_exceeded", f"limit of {REQUESTS_AN_HOUR} requests per hour reached")
     if token == project.read_only_token and request.method not in ("GET", "HEAD"):
         raise ApiError(403, "token_readonly", "the token is only allowed to perform GET requests")
-    return project
 
 
 async def _handle(cloud: "HetznerCloud", project: Project, request: web.Request) -> web.Response:
     parts = request.path.split("/")[1:]
     if len(parts) < 2 or parts[0] != "v1" or len(parts) > 5 or any(part in ("", ".", "..") for part in parts):
         raise _unknown(request)
-    method, rest = request.method, parts[2:]
+    rest = parts[2:]
     if parts[1] == "datacenters":
         raise ApiError(410, "deprecated_api_endpoint", "datacenters are gone: use locations")
     if parts[1] == "pricing" and not rest:
@@ -78,10 +93,14 @@ async def _handle(cloud: "HetznerCloud", project: Project, request: web.Request)
     kind = cloud.kinds.get(parts[1])
     if kind is None:
         raise _unknown(request)
+    return await _of_kind(project, kind, request, rest)
+
+
+async def _of_kind(project: Project, kind: Kind, request: web.Request, rest: list[str]) -> web.Response:
     if not rest:
         _allow(request, "GET", *(["POST"] * kind.can_create))
-        if method == "GET":
-            return _list(cloud, project, kind, request)
+        if request.method == "GET":
+            return _list(project, kind, request)
         return _response(project, *kind.create(project, await _body(request)))
     if rest[0] == "actions":
         return _actions_of_kind(project, kind, request, rest[1:])
@@ -97,21 +116,24 @@ async def _one(project: Project, kind: Kind, entry: Entry, request: web.Request)
     _allow(request, "GET", *(["PUT"] * kind.can_change), *(["DELETE"] * kind.can_delete))
     match request.method:
         case "PUT":
-            return kind.change(project, entry, await _body(request))
+            body = await _body(request)
+            # The body may have come late: the object must still be there.
+            return kind.change(project, kind.get(project, entry["id"]), body)
         case "DELETE":
             return kind.delete(project, entry)
         case _:
             return 200, {kind.singular: kind.show(project, entry)}
 
 
-def _list(cloud: "HetznerCloud", project: Project, kind: Kind, request: web.Request) -> web.Response:
+def _list(project: Project, kind: Kind, request: web.Request) -> web.Response:
     query = _query(request)
     entries = kind.all(project)
-    if lag := cloud.world.faults.stale_seconds():
-        oldest = cloud.world.clock.seconds() - lag
+    world = project.cloud.world
+    if lag := world.faults.stale_seconds():
+        oldest = world.clock.seconds() - lag
         entries = [entry for entry in entries if entry.get("_born", 0.0) <= oldest]
     found = select(entries, query, filters=kind.filters, sortable=kind.sortable, labelled=kind.labelled)
-    shown, meta = paged(found, query, cloud.world.faults.page_size())
+    shown, meta = paged(found, query, world.faults.page_size())
     content = {kind.plural: [kind.show(project, entry) for entry in shown], "meta": meta}
     return _response(project, 200, content, {"Link": links(_url(request), query, meta)})
 
@@ -124,51 +146,57 @@ def _actions(project: Project, request: web.Request, rest: list[str]) -> web.Res
     if len(rest) > 1:
         raise _unknown(request)
     if rest:
-        return _action(project, list(project.actions.values()), rest[0])
-    query = _query(request)
-    if not query.get("id"):
+        return _action(project, project.actions.all, rest[0])
+    wanted = _query(request).get("id", [])
+    if not wanted:
         raise invalid({"id": ["Missing data for required field."]})
-    if len(query["id"]) > _IDS_A_CALL:
+    if len(wanted) > _IDS_A_CALL:
         raise invalid({"id": [f"at most {_IDS_A_CALL} ids a call"]})
-    return _action_list(project, list(project.actions.values()), request)
+    if not all(_is_id(id) for id in wanted):
+        raise invalid({"id": ["must be a number"]})
+    found = (project.actions.all.get(id) for id in sorted({int(id) for id in wanted}))
+    return _action_list(project, [action for action in found if action is not None], request)
 
 
 def _actions_of_kind(project: Project, kind: Kind, request: web.Request, rest: list[str]) -> web.Response:
     if not kind.actions() or len(rest) > 1:
         raise _unknown(request)
     _allow(request, "GET")
-    actions = project.actions_of(kind.singular)
-    return _action(project, actions, rest[0]) if rest else _action_list(project, actions, request)
+    return _actions_about(project, project.actions_of(kind.singular), request, rest)
 
 
 async def _actions_of_one(
     project: Project, kind: Kind, entry: Entry, request: web.Request, rest: list[str]
 ) -> web.Response:
     known = kind.actions()
-    if not known or (rest and rest[0] not in known and not rest[0].isdigit()):
+    if not known or (rest and rest[0] not in known and not _is_id(rest[0])):
         raise _unknown(request)
     if rest and rest[0] in known:
         _allow(request, "POST")
         fields, act = known[rest[0]]
         body = check(await _body(request, required=bool(fields)), fields)
-        return _response(project, *act(project, entry, body))
+        # The body may have come late: the object must still be there.
+        return _response(project, *act(project, kind.get(project, entry["id"]), body))
     _allow(request, "GET")
-    actions = project.actions_of(kind.singular, entry["id"])
-    return _action(project, actions, rest[0]) if rest else _action_list(project, actions, request)
+    return _actions_about(project, project.actions_of(kind.singular, entry["id"]), request, rest)
 
 
-def _action(project: Project, actions: list[Entry], id: str) -> web.Response:
-    wanted = _id("action", id)
-    found = [action for action in actions if action["id"] == wanted]
-    if not found:
+def _actions_about(project: Project, actions: list[Entry], request: web.Request, rest: list[str]) -> web.Response:
+    if rest:
+        return _action(project, {action["id"]: action for action in actions}, rest[0])
+    return _action_list(project, actions, request)
+
+
+def _action(project: Project, actions: Mapping[int, Entry], id: str) -> web.Response:
+    found = actions.get(_id("action", id))
+    if found is None:
         raise not_found("action", id)
-    return _response(project, 200, {"action": found[0]})
+    return _response(project, 200, {"action": found})
 
 
 def _action_list(project: Project, actions: list[Entry], request: web.Request) -> web.Response:
     query = _query(request)
-    filters = {"id": lambda entry: entry["id"], "status": lambda entry: entry["status"]}
-    found = select(actions, query, filters=filters, sortable=_ACTION_ORDERS, labelled=False)
+    found = select(actions, query, filters=_ACTION_FILTERS, sortable=_ACTION_ORDERS, labelled=False)
     shown, meta = paged(found, query, project.cloud.world.faults.page_size())
     return _response(project, 200, {"actions": shown, "meta": meta}, {"Link": links(_url(request), query, meta)})
 
@@ -181,7 +209,7 @@ async def _body(request: web.Request, *, required: bool = True) -> dict[str, Any
     if not content and not required:
         return {}
     try:
-        body: Any = json.loads(content)
+        body: Any = json.loads(content, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise ApiError(400, "json_error", "the body is no JSON") from error
     if not isinstance(body, dict):
@@ -191,6 +219,10 @@ async def _body(request: web.Request, *, required: bool = True) -> dict[str, Any
     return body  # pyright: ignore[reportUnknownVariableType]  JSON
 
 
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
 def _query(request: web.Request) -> Query:
     query: dict[str, list[str]] = {}
     for name, value in request.query.items():
@@ -198,8 +230,12 @@ def _query(request: web.Request) -> Query:
     return query
 
 
+def _is_id(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 18
+
+
 def _id(singular: str, text: str) -> int:
-    if not text.isascii() or not text.isdigit() or len(text) > 18:
+    if not _is_id(text):
         raise not_found(singular, text[:40])
     return int(text)
 
@@ -207,7 +243,10 @@ def _id(singular: str, text: str) -> int:
 def _allow(request: web.Request, *methods: str) -> None:
     if request.method not in methods:
         raise ApiError(
-            405, "method_not_allowed", f"{request.method} is not allowed here; allowed: {', '.join(methods)}"
+            405,
+            "method_not_allowed",
+            f"{request.method} is not allowed here; allowed: {', '.join(methods)}",
+            headers={"Allow": ", ".join(methods)},
         )
 
 
@@ -217,6 +256,11 @@ def _unknown(request: web.Request) -> ApiError:
 
 def _url(request: web.Request) -> str:
     return f"{request.scheme}://{request.host}{request.path}"
+
+
+def _refusal(project: Project | None, error: ApiError) -> web.Response:
+    content = {"error": {"code": error.code, "message": error.message, "details": error.details}}
+    return _response(project, error.status, content, error.headers)
 
 
 def _response(

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, ClassVar, Final, cast
 
 import yaml
 
+from .errors import not_found
 from .kind import Kind
 from .project import Entry, Project
 
@@ -122,6 +123,7 @@ class Offered(Kind):
 
     can_change = can_create = can_delete = False
     labelled = False
+    sortable: ClassVar = {name: Kind.sortable[name] for name in ("id", "name")}
 
     def __init__(self, plural: str, singular: str, entries: Mapping[str, Entry]) -> None:
         self.plural, self.singular = plural, singular  # pyright: ignore[reportAttributeAccessIssue]  one class, three kinds
@@ -132,8 +134,6 @@ class Offered(Kind):
         return list(self._by_id.values())
 
     def get(self, project: Project, id: int) -> Entry:
-        from .errors import not_found  # noqa: PLC0415
-
         del project
         if id not in self._by_id:
             raise not_found(self.singular, id)

@@ -1,6 +1,6 @@
 """Uploaded certificates."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from .errors import ApiError, invalid
 from .fields import LABELS, NAME, Field, check
 from .kind import Answer, Body, Kind
+from .lists import one_of
 from .project import Entry, Project
 
 _KEY_LIMIT = 5 * 1024
@@ -19,7 +20,7 @@ class Certificates(Kind):
     """TLS certificates for load balancers; Hetzner's own issuing is not emulated."""
 
     plural, singular = "certificates", "certificate"
-    filters = {**Kind.filters, "type": lambda entry: entry["type"]}
+    filters: ClassVar = {**Kind.filters, "type": one_of("type", "uploaded", "managed")}
 
     def show(self, project: Project, entry: Entry) -> Entry:
         used = [

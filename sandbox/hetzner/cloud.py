@@ -13,6 +13,7 @@ from .application import application
 from .catalogue import Catalogue, Offered
 from .certificates import Certificates
 from .firewalls import Firewalls
+from .hypervisor import facts
 from .images import Images
 from .kind import Kind
 from .limits import Settings
@@ -20,7 +21,7 @@ from .networks import Networks
 from .placement_groups import PlacementGroups
 from .primary_ips import PrimaryIps
 from .project import KINDS, Project
-from .servers import Servers, facts
+from .servers import Servers
 from .ssh_keys import SshKeys
 from .volumes import Volumes
 
@@ -127,15 +128,37 @@ class HetznerCloud:
         self._ids = _counters(content["ids"])
         self.settings.addresses.load(content["addresses"])
         self.dedicated_addresses = set(content["dedicated_addresses"])
+        before = self.projects
+        for project in before:
+            project.actions.forget_running()
         self.projects, self._by_token = [], {}
         for each in content["projects"]:
             project = self.add_project(each["name"], each["token"], read_only_token=each["read_only_token"])
             project.load(each)
-            if self.machines is not None:
-                for server in project.all("servers"):
-                    if server["status"] == "running":
-                        self.machines.power_on(facts(project, server))
-                self.rebalance(project)
+            for kind in self.kinds.values():
+                kind.settle(project)
+        self._stop_lost(before)
+        for project in self.projects:
+            self._resume(project)
+
+    def _resume(self, project: Project) -> None:
+        """Machines run what a state that was put back says."""
+        if self.machines is not None:
+            for server in project.all("servers"):
+                if server["status"] == "running":
+                    self.machines.power_on(facts(project, server))
+                else:
+                    self.machines.power_off(server["id"])
+            self.rebalance(project)
+
+    def _stop_lost(self, before: Iterable[Project]) -> None:
+        """Nothing runs for what is in no project any more."""
+        if self.machines is None:
+            return
+        for kind, stop in (("servers", self.machines.delete), ("load_balancers", self.machines.unbalance)):
+            kept = {id for project in self.projects for id in project.kinds[kind]}
+            for id in {id for project in before for id in project.kinds[kind]} - kept:
+                stop(id)
 
 
 def _counters(first: Mapping[str, int]) -> dict[str, "itertools.count[int]"]:

@@ -12,11 +12,21 @@ class ApiError(Exception):
         code: The API's code, such as ``uniqueness_error``.
         message: For people.
         details: What the code's schema wants beside it.
+        headers: More headers of the answer.
     """
 
-    def __init__(self, status: int, code: str, message: str, details: Any = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        details: Any = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(message)
         self.status, self.code, self.message, self.details = status, code, message, details
+        self.headers = headers or {}
 
 
 def invalid(fields: Mapping[str, Sequence[str]] | str, message: str = "") -> ApiError:

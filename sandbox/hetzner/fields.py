@@ -22,27 +22,31 @@ class Field:
     """A field of a body.
 
     Args:
-        type: ``str``, ``int``, ``float``, ``bool``, ``dict`` or ``list``; a whole number is a ``float`` too.
+        form: ``str``, ``int``, ``float``, ``bool``, ``dict`` or ``list``; a whole number is a ``float`` too.
         required: Whether it must be there.
         nullable: Whether it may be null.
         choices: What it may be; empty for anything.
         check: Tells what is wrong with a value of the right type; None when nothing is.
         items: Of a list: the type of its items.
+        or_id: Whether an id, a whole number, may stand for a name; `check` makes a string of it.
     """
 
-    type: type
+    form: type
     required: bool = False
     nullable: bool = False
     choices: tuple[Any, ...] = ()
     check: Callable[[Any], str | None] | None = None
     items: type | None = None
+    or_id: bool = False
 
     def problem(self, value: Any) -> str | None:
         """What is wrong with a value."""
         if value is None:
             return None if self.nullable else "must not be null"
-        if not _is(value, self.type):
-            return f"must be of type {_NAMES[self.type]}"
+        if self.or_id and _is(value, int):
+            value = str(value)
+        if not _is(value, self.form):
+            return f"must be of type {_NAMES[self.form]}"
         if self.choices and value not in self.choices:
             return f"must be one of {', '.join(map(str, self.choices))}"
         if self.items is not None and not all(_is(item, self.items) for item in value):
@@ -76,7 +80,7 @@ def check(body: Mapping[str, Any], fields: Mapping[str, Field], at: str = "") ->
             problems[at + name] = [said]
     if problems:
         raise invalid(problems)
-    return {name: value for name, value in body.items() if value is not None}
+    return {name: str(value) if fields[name].or_id else value for name, value in body.items() if value is not None}
 
 
 def labels_problem(labels: Mapping[Any, Any]) -> str | None:
@@ -131,6 +135,8 @@ def network(text: str, field: str) -> IPv4Network:
     return found
 
 
+NAME_OR_ID: Final = Field(str, or_id=True)
+NEEDED_NAME_OR_ID: Final = Field(str, or_id=True, required=True)
 NAME: Final = Field(str, required=True, check=name_problem())
 LABELS: Final = Field(dict, check=labels_problem)
 CHANGE: Final = {"name": Field(str, check=name_problem()), "labels": LABELS}

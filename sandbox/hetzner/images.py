@@ -1,10 +1,11 @@
 """Images: the system's, and snapshots of servers."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from .errors import ApiError, not_found
 from .fields import LABELS, Field
 from .kind import PROTECTION, Answer, Body, Kind
+from .lists import by, one_of
 from .project import Entry, Project
 
 
@@ -12,10 +13,15 @@ class Images(Kind):
     """System images belong to everybody; snapshots to their project."""
 
     plural, singular = "images", "image"
-    filters = {
-        name: (lambda entry, name=name: entry[name]) for name in ("name", "type", "status", "architecture", "bound_to")
-    } | {"include_deprecated": lambda entry: True}
-    changes = {"description": Field(str), "type": Field(str, choices=("snapshot",)), "labels": LABELS}
+    filters: ClassVar = {
+        **Kind.filters,
+        "type": one_of("type", "system", "app", "snapshot", "backup"),
+        "status": one_of("status", "available", "creating", "unavailable"),
+        "architecture": one_of("architecture", "x86", "arm"),
+        "bound_to": by("bound_to"),
+    }
+    """``include_deprecated`` is taken and changes nothing: no image is deprecated."""
+    changes: ClassVar = {"description": Field(str), "type": Field(str, choices=("snapshot",)), "labels": LABELS}
     can_create = False
 
     def actions(self) -> Any:
@@ -47,7 +53,7 @@ class Images(Kind):
 
 def snapshot(project: Project, server: Entry, given: Body) -> Entry:
     """A snapshot of a server."""
-    base = server["image"] or {}
+    base: Entry = server["image"]
     return project.add(
         "snapshots",
         {

@@ -1,10 +1,11 @@
 """What the objects of one kind can do; each module of this package fills it in for one."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from .errors import ApiError
 from .fields import CHANGE, Field, check
+from .lists import Filter, by
 from .project import Entry, Project, refuse_protected
 
 Body = dict[str, Any]
@@ -18,7 +19,7 @@ class Kind:
 
     plural: ClassVar[str]
     singular: ClassVar[str]
-    filters: ClassVar[Mapping[str, Callable[[Entry], Any]]] = {"name": lambda entry: entry["name"]}
+    filters: ClassVar[Mapping[str, Filter]] = {"name": by("name")}
     sortable: ClassVar[Mapping[str, Callable[[Entry], Any]]] = {
         "id": lambda entry: entry["id"],
         "name": lambda entry: entry["name"],
@@ -77,6 +78,9 @@ class Kind:
         del project.kinds[self.plural][entry["id"]]
         return 204, None
 
+    def settle(self, project: Project) -> None:
+        """Called after a state was put back: actions that ran when it was told are over."""
+
     def protect(self, project: Project, entry: Entry, body: Body) -> Answer:
         """The action ``change_protection`` of kinds that know ``delete`` alone."""
         entry["protection"] = {"delete": body.get("delete", entry["protection"]["delete"])}
@@ -92,7 +96,10 @@ def acted(action: Entry) -> Answer:
     return 201, {"action": action}
 
 
-PROTECTION = {"delete": Field(bool)}
+NOTHING: Final[Mapping[str, Field]] = {}
+"""The body of an action that takes none."""
+
+PROTECTION: Final = {"delete": Field(bool)}
 
 
 def only_one(body: Body, *names: str) -> str:

@@ -8,16 +8,21 @@ from ..machines.facts import Attachment, BalancerFacts, ServiceFacts, TargetFact
 from . import networks, primary_ips
 from .catalogue import named
 from .errors import ApiError, invalid, too_many
-from .fields import LABELS, Field, check, name_problem
+from .fields import LABELS, NAME_OR_ID, NEEDED_NAME_OR_ID, Field, check, name_problem
 from .kind import PROTECTION, Answer, Body, Kind, acted, only_one
 from .project import Entry, Project, refuse_locked
 from .selectors import Selector, SelectorError
 
 BALANCERS: Final = 20
 
+
+def _port_problem(port: int) -> str | None:
+    return None if 1 <= port <= 65535 else "must be 1 to 65535"
+
+
 _HEALTH_CHECK: Final = {
     "protocol": Field(str, choices=("tcp", "http", "https")),
-    "port": Field(int, check=lambda port: _port_problem(port)),
+    "port": Field(int, check=_port_problem),
     "interval": Field(int, check=lambda seconds: None if 3 <= seconds <= 60 else "must be 3 to 60 seconds"),
     "timeout": Field(int, check=lambda seconds: None if 1 <= seconds <= 60 else "must be 1 to 60 seconds"),
     "retries": Field(int, check=lambda count: None if 1 <= count <= 5 else "must be 1 to 5"),
@@ -40,8 +45,8 @@ _HTTP: Final = {
 }
 _SERVICE: Final = {
     "protocol": Field(str, choices=("tcp", "http", "https")),
-    "listen_port": Field(int, check=lambda port: _port_problem(port)),
-    "destination_port": Field(int, check=lambda port: _port_problem(port)),
+    "listen_port": Field(int, check=_port_problem),
+    "destination_port": Field(int, check=_port_problem),
     "proxyprotocol": Field(bool),
     "health_check": Field(dict),
     "http": Field(dict),
@@ -57,7 +62,7 @@ _ALGORITHM: Final = {"type": Field(str, required=True, choices=("round_robin", "
 _ATTACH: Final = {"network": Field(int, required=True), "ip": Field(str), "ip_range": Field(str)}
 _NEW: Final = {
     "name": Field(str, required=True, check=name_problem(128)),
-    "load_balancer_type": Field(str, required=True),
+    "load_balancer_type": NEEDED_NAME_OR_ID,
     "algorithm": Field(dict),
     "services": Field(list, items=dict),
     "targets": Field(list, items=dict),
@@ -65,13 +70,9 @@ _NEW: Final = {
     "public_interface": Field(bool),
     "network": Field(int),
     "network_zone": Field(str),
-    "location": Field(str),
+    "location": NAME_OR_ID,
     "public_net": Field(dict),
 }
-
-
-def _port_problem(port: int) -> str | None:
-    return None if 1 <= port <= 65535 else "must be 1 to 65535"
 
 
 class LoadBalancers(Kind):
@@ -90,7 +91,7 @@ class LoadBalancers(Kind):
             "attach_to_network": (_ATTACH, self._attach),
             "detach_from_network": (private, self._detach),
             "change_algorithm": (_ALGORITHM, self._change_algorithm),
-            "change_type": ({"load_balancer_type": Field(str, required=True)}, self._change_type),
+            "change_type": ({"load_balancer_type": NEEDED_NAME_OR_ID}, self._change_type),
             "change_protection": (PROTECTION, self.protect),
             "enable_public_interface": ({}, self._enable_public),
             "disable_public_interface": ({}, self._disable_public),
@@ -102,7 +103,7 @@ class LoadBalancers(Kind):
     def show(self, project: Project, entry: Entry) -> Entry:
         shown = super().show(project, entry)
         machines = project.cloud.machines
-        health = machines.health(entry["id"]) if machines is not None else {}
+        health: Mapping[tuple[str, int], str] = machines.health(entry["id"]) if machines is not None else {}
         shown["public_net"] = {
             "enabled": entry["_public"],
             **{family: _public_address(project, entry[f"_{family}"]) for family in ("ipv4", "ipv6")},
@@ -149,7 +150,7 @@ class LoadBalancers(Kind):
             _add_limited(entry, "services", made)
         for target in given.get("targets", []):
             _add_limited(entry, "targets", _new_target(project, entry, target))
-        addresses = check(given.get("public_net", {}), {"ipv4": Field(dict), "ipv6": Field(dict)}, "public_net.")
+        addresses = check(given.get("public_net", {}), {"ipv4": Field(int), "ipv6": Field(int)}, "public_net.")
         chosen = _chosen(project, addresses, location["name"])
         balancer = project.add(self.plural, entry)
         for family in ("ipv4", "ipv6"):
@@ -385,13 +386,9 @@ def _location(project: Project, given: Body) -> Entry:
 
 def _chosen(project: Project, addresses: Body, location: str) -> dict[str, int]:
     """Ids of the Primary IPs that were asked for."""
-    chosen: dict[str, int] = {}
-    for family, given in addresses.items():
-        id = check(given, {"id": Field(int, nullable=True)}, f"public_net.{family}.").get("id")
-        if id is not None:
-            primary_ips.check_free(project, id, family, location)
-            chosen[family] = id
-    return chosen
+    for family, id in addresses.items():
+        primary_ips.check_free(project, id, family, location)
+    return addresses
 
 
 def _give_address(project: Project, balancer: Entry, family: str, id: int | None) -> None:

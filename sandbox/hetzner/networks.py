@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network, ip_address, ip_network
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from .errors import ApiError, invalid, too_many
 from .fields import CHANGE, LABELS, NAME, Field, check, network
@@ -28,7 +28,7 @@ class Networks(Kind):
     """Private networks."""
 
     plural, singular = "networks", "network"
-    changes = {**CHANGE, "expose_routes_to_vswitch": Field(bool)}
+    changes: ClassVar = {**CHANGE, "expose_routes_to_vswitch": Field(bool)}
 
     def actions(self) -> Any:
         return {
@@ -106,8 +106,6 @@ class Networks(Kind):
 
     def _add_route(self, project: Project, entry: Entry, body: Body) -> Answer:
         _refuse_busy(entry)
-        if len(entry["routes"]) >= ROUTES:
-            raise too_many("routes", ROUTES)
         entry["routes"].append(_new_route(entry, body))
         return acted(project.act("add_route", [(self.singular, entry["id"])], locks=entry))
 
@@ -119,11 +117,12 @@ class Networks(Kind):
         return acted(project.act("delete_route", [(self.singular, entry["id"])], locks=entry))
 
     def _change_range(self, project: Project, entry: Entry, body: Body) -> Answer:
+        _refuse_busy(entry)
         wider, before = network(body["ip_range"], "ip_range"), IPv4Network(entry["ip_range"])
         if not before.subnet_of(wider) or wider.network_address != before.network_address:
             raise invalid({"ip_range": ["can only be extended, with the same first address"]})
         entry["ip_range"] = str(wider)
-        return acted(project.act("change_ip_range", [(self.singular, entry["id"])]))
+        return acted(project.act("change_ip_range", [(self.singular, entry["id"])], locks=entry))
 
 
 def _refuse_busy(entry: Entry) -> None:
@@ -248,6 +247,8 @@ def _refuse_used_vswitch(project: Project, id: int) -> None:
 
 def _new_route(entry: Entry, given: Body) -> Entry:
     whole = IPv4Network(entry["ip_range"])
+    if len(entry["routes"]) >= ROUTES:
+        raise too_many("routes", ROUTES)
     if given["destination"] != "0.0.0.0/0":
         destination = network(given["destination"], "destination")
         others = [each["ip_range"] for each in entry["subnets"]] + [each["destination"] for each in entry["routes"]]

@@ -1,8 +1,11 @@
 """Placement groups: servers that never share a host."""
 
+from typing import ClassVar
+
 from .errors import ApiError, too_many
 from .fields import LABELS, NAME, Field, check
 from .kind import Answer, Body, Kind
+from .lists import one_of
 from .project import Entry, Project
 
 GROUPS = 50
@@ -13,7 +16,7 @@ class PlacementGroups(Kind):
     """Of the type ``spread``, for at most ten servers."""
 
     plural, singular = "placement_groups", "placement_group"
-    filters = {**Kind.filters, "type": lambda entry: entry["type"]}
+    filters: ClassVar = {**Kind.filters, "type": one_of("type", "spread")}
 
     def show(self, project: Project, entry: Entry) -> Entry:
         return {**super().show(project, entry), "servers": members(project, entry["id"])}

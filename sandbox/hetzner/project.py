@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from .actions import Actions, Run
 from .errors import ApiError, not_found, taken
 from .limits import RateLimit
 
@@ -40,7 +41,7 @@ class Project:
     def __init__(self, cloud: "HetznerCloud", name: str, token: str, read_only_token: str | None) -> None:
         self.cloud, self.name, self.token, self.read_only_token = cloud, name, token, read_only_token
         self.kinds: dict[str, dict[int, Entry]] = {kind: {} for kind in KINDS}
-        self.actions: dict[int, Entry] = {}
+        self.actions = Actions(cloud.world, cloud.now)
         self.limit = RateLimit(cloud.world.clock)
 
     # -- objects
@@ -72,7 +73,7 @@ class Project:
     def add(self, kind: str, entry: Entry) -> Entry:
         """Give an object its id and its time of birth, and keep it."""
         clock = self.cloud.world.clock
-        made = {"id": self.cloud.next_id(kind), **entry, "created": self.now(), "_born": clock.seconds()}
+        made: Entry = {"id": self.cloud.next_id(kind), **entry, "created": self.now(), "_born": clock.seconds()}
         self.kinds[kind][made["id"]] = made
         return made
 
@@ -88,17 +89,21 @@ class Project:
         resources: Iterable[tuple[str, int]],
         then: Callable[[], None] | None = None,
         *,
+        otherwise: Callable[[], None] | None = None,
         latency: tuple[str, ...] = (),
         locks: Entry | None = None,
+        follows: Entry | None = None,
     ) -> Entry:
-        """Start an action; it ends after its latency.
+        """Start an action; it ends after its latency. Returns it as it is at the start.
 
         Args:
             command: Such as ``create_server``.
             resources: Type and id of what it is about.
             then: What happens when it succeeds.
+            otherwise: What happens when it fails.
             latency: Name and qualifiers of its latency; the command unless told.
             locks: An object that takes no other conflicting action meanwhile.
+            follows: The action that must have succeeded before.
         """
         resources = list(resources)
         action: Entry = {
@@ -111,33 +116,17 @@ class Project:
             "resources": [{"id": id, "type": type} for type, id in resources],
             "error": None,
         }
-        self.actions[action["id"]] = action
-        if locks is not None:
-            locks["_lock"] = action["id"]
         seconds = self.cloud.world.latencies.seconds(*(latency or (command,)))
         fault = self.cloud.world.faults.action(command, resources[0][0] if resources else "")
-
-        def finish() -> None:
-            if locks is not None and locks.get("_lock") == action["id"]:
-                del locks["_lock"]
-            failed = fault is not None and fault.kind == "error"
-            action.update(status="error" if failed else "success", progress=100, finished=self.now())
-            if failed and fault is not None:
-                action["error"] = {"code": fault.code, "message": fault.message}
-            elif then is not None:
-                then()
-
-        if fault is not None and fault.kind == "slow":
-            seconds += fault.seconds
-        if fault is None or fault.kind != "stuck":
-            self.cloud.world.clock.call_later(seconds, finish)
-        return dict(action)
+        told = dict(action)
+        self.actions.start(Run(action, seconds, fault, then, otherwise, locks), follows)
+        return told
 
     def actions_of(self, type: str, id: int | None = None) -> list[Entry]:
         """Actions about resources of a type, or about one of them."""
         return [
             action
-            for action in self.actions.values()
+            for action in self.actions.all.values()
             if any(each["type"] == type and id in (None, each["id"]) for each in action["resources"])
         ]
 
@@ -150,20 +139,16 @@ class Project:
             "token": self.token,
             "read_only_token": self.read_only_token,
             "kinds": {kind: list(entries.values()) for kind, entries in self.kinds.items()},
-            "actions": list(self.actions.values()),
+            "actions": list(self.actions.all.values()),
         }
 
     def load(self, content: Mapping[str, Any]) -> None:
         """What `dump` told; actions that ran then are over."""
         self.kinds = {kind: {entry["id"]: dict(entry) for entry in content["kinds"][kind]} for kind in KINDS}
-        self.actions = {action["id"]: dict(action) for action in content["actions"]}
-        for action in self.actions.values():
-            if action["status"] == "running":
-                action.update(status="success", progress=100, finished=self.now())
+        self.actions.all = {action["id"]: dict(action) for action in content["actions"]}
+        self.actions.settle()
         for entry in itertools.chain.from_iterable(entries.values() for entries in self.kinds.values()):
             entry.pop("_lock", None)
-            if entry.get("status") in ("initializing", "starting"):
-                entry["status"] = "running"
 
 
 def refuse_locked(entry: Entry, what: str) -> None:

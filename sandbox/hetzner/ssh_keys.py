@@ -2,11 +2,12 @@
 
 import base64
 import hashlib
-from typing import Any
+from typing import Any, ClassVar
 
 from .errors import invalid, taken
 from .fields import LABELS, NAME, Field, check
 from .kind import Answer, Body, Kind
+from .lists import by
 from .project import Project
 
 
@@ -14,7 +15,8 @@ class SshKeys(Kind):
     """Public keys; the same key is taken once."""
 
     plural, singular = "ssh_keys", "ssh_key"
-    filters = {**Kind.filters, "fingerprint": lambda entry: entry["fingerprint"]}
+    filters: ClassVar = {**Kind.filters, "fingerprint": by("fingerprint")}
+    sortable: ClassVar = {name: Kind.sortable[name] for name in ("id", "name")}
 
     def create(self, project: Project, body: Body) -> Answer:
         given = check(body, {"name": NAME, "public_key": Field(str, required=True), "labels": LABELS})

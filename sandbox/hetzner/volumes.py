@@ -1,12 +1,13 @@
 """Volumes."""
 
 import re
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from .catalogue import named
 from .errors import ApiError, invalid, too_many
-from .fields import CHANGE, LABELS, Field, check
-from .kind import PROTECTION, Answer, Body, Kind, acted, only_one
+from .fields import CHANGE, LABELS, NAME_OR_ID, Field, check
+from .kind import NOTHING, PROTECTION, Answer, Body, Kind, acted, only_one
+from .lists import one_of
 from .project import Entry, Project, refuse_locked
 from .servers import VOLUMES_EACH
 
@@ -21,13 +22,13 @@ class Volumes(Kind):
     """Block storage."""
 
     plural, singular = "volumes", "volume"
-    filters = {**Kind.filters, "status": lambda entry: entry["status"]}
-    changes = {**CHANGE, "name": Field(str, check=_name_problem)}
+    filters: ClassVar = {**Kind.filters, "status": one_of("status", "available", "creating")}
+    changes: ClassVar = {**CHANGE, "name": Field(str, check=_name_problem)}
 
     def actions(self) -> Any:
         return {
             "attach": ({"server": Field(int, required=True), "automount": Field(bool)}, self._attach),
-            "detach": ({}, self._detach),
+            "detach": (NOTHING, self._detach),
             "resize": ({"size": Field(int, required=True)}, self._resize),
             "change_protection": (PROTECTION, self.protect),
         }
@@ -41,7 +42,7 @@ class Volumes(Kind):
                 "labels": LABELS,
                 "automount": Field(bool),
                 "format": Field(str, choices=("ext4", "xfs")),
-                "location": Field(str),
+                "location": NAME_OR_ID,
                 "server": Field(int),
             },
         )

@@ -3,18 +3,15 @@
 import asyncio
 import json
 import re
-from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
 from .clock import Clock
 from .faults import Fault, Faults
 from .latencies import Latencies
 from .requests import Request, RequestLog
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-Middleware = Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]
 
 _NUMBERS: Final = re.compile(r"/(\d+|[0-9a-f]{32}|[0-9a-f-]{36})(?=/|$)")
 

@@ -207,7 +207,7 @@ class LoadBalancer(Named):
             raise ProviderError("inline targets are deprecated: use LoadBalancerTarget")
         body = super().body(inputs)
         given = {family: inputs.get(f"{family}Id") for family in ("ipv4", "ipv6")}
-        public = {family: {"id": number(id)} for family, id in given.items() if id}
+        public = {family: number(id) for family, id in given.items() if id}
         return body | ({"public_net": public} if public else {})
 
     def outputs(self, entry: Entry) -> Properties:
