@@ -67,9 +67,9 @@ class IngressLoadBalancer(Component):
             opts=self.child(),
         )
         attachment = _attach(self, name, balancer, args["subnet_id"], args["private_ip"], public=True)
-        _target(self, name, balancer, attachment, args["target_selector"])
+        before: pulumi.Resource = _target(self, name, balancer, attachment, args["target_selector"])
         for service in (HTTP, HTTPS):
-            _serve(self, name, balancer, service)
+            before = _serve(self, name, balancer, service, before)
         self.ipv4 = balancer.ipv4
         self.register_outputs({"ipv4": self.ipv4})
 
@@ -91,8 +91,8 @@ class ApiLoadBalancer(Component):
             opts=self.child(),
         )
         attachment = _attach(self, name, balancer, args["subnet_id"], args["private_ip"], public=False)
-        _target(self, name, balancer, attachment, args["target_selector"])
-        _serve(self, name, balancer, API)
+        target = _target(self, name, balancer, attachment, args["target_selector"])
+        _serve(self, name, balancer, API, target)
         self.register_outputs({})
 
 
@@ -122,8 +122,8 @@ def _target(
     balancer: hcloud.LoadBalancer,
     attachment: hcloud.LoadBalancerNetwork,
     selector: pulumi.Input[str],
-) -> None:
-    hcloud.LoadBalancerTarget(
+) -> hcloud.LoadBalancerTarget:
+    return hcloud.LoadBalancerTarget(
         f"{name}-targets",
         load_balancer_id=balancer.id.apply(int),
         type="label_selector",
@@ -134,8 +134,10 @@ def _target(
     )
 
 
-def _serve(parent: Component, name: str, balancer: hcloud.LoadBalancer, service: Service) -> None:
-    hcloud.LoadBalancerService(
+def _serve(
+    parent: Component, name: str, balancer: hcloud.LoadBalancer, service: Service, before: pulumi.Resource
+) -> hcloud.LoadBalancerService:
+    return hcloud.LoadBalancerService(
         f"{name}-{service.name}",
         load_balancer_id=balancer.id,
         protocol="tcp",
@@ -143,5 +145,6 @@ def _serve(parent: Component, name: str, balancer: hcloud.LoadBalancer, service:
         destination_port=service.destination_port,
         proxyprotocol=service.proxy_protocol,
         health_check=service.health_check,  # pyright: ignore[reportArgumentType]  a plain dictionary of the same shape
-        opts=parent.child(delete_before_replace=True),
+        # A load balancer takes one change at a time, and the provider does not wait for its turn.
+        opts=parent.child(delete_before_replace=True, depends_on=[before]),
     )

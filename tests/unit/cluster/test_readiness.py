@@ -14,7 +14,7 @@ from kubernetes import client
 
 from components.cluster import kubeconfig
 from components.cluster.readiness import STEADY, Clock, ClusterApi, ClusterError, Patience, _evictable
-from .cluster_api import ClusterApi as StandIn
+from tests.cluster_api import ClusterApi as StandIn
 
 NAME = "k8s-fsn1.example.com"
 
