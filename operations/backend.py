@@ -42,7 +42,8 @@ class Lock:
             pass
         try:
             # The number may have been given to another program since.
-            return b"pulumi" in Path(f"/proc/{self.pid}/cmdline").read_bytes()
+            program = Path(f"/proc/{self.pid}/cmdline").read_bytes().split(b"\0")[:2]
+            return any(Path(os.fsdecode(part)).name == "pulumi" for part in program)
         except OSError:
             return True
 

@@ -19,7 +19,6 @@ from hcloud.placement_groups.domain import PlacementGroup
 from hcloud.primary_ips.domain import PrimaryIP
 from hcloud.servers.domain import Server
 from hcloud.ssh_keys.domain import SSHKey
-from hcloud.volumes.domain import Volume
 
 from .objects import CloudObject, Key, target_id
 
@@ -185,9 +184,11 @@ def _remove_server(client: Client, object: CloudObject) -> BoundAction:
 
 
 def _remove_volume(client: Client, object: CloudObject) -> None:
-    if object.attributes.get("used_by"):
-        client.volumes.detach(Volume(id=int(object.id))).wait_until_finished()
-    client.volumes.delete(Volume(id=int(object.id)))
+    volume = client.volumes.get_by_id(int(object.id))
+    # The deletion of the machine that used it has detached it already.
+    if volume.server is not None:
+        volume.detach().wait_until_finished()
+    volume.delete()
 
 
 def _done(gone: object) -> None:
