@@ -25,7 +25,7 @@ class Running:
         self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self._thread.start()
-        self.room = self.call(lambda: make())
+        self.room = self.call(make)
 
     def call(self, function: Callable[[], T]) -> T:
         """Call on the loop."""

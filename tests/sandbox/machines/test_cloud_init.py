@@ -90,7 +90,10 @@ def test_contents_are_decoded(encoding: str, content: str) -> None:
         ("#cloud-config\na: [1\n", "#cloud-config is no YAML: .* in line 3"),
         ("#cloud-config\n- a\n", "#cloud-config is a list, not a mapping"),
         ("hostname: one\n", "unhandled user_data of the kind text/x-not-multipart: it begins with 'hostname"),
-        ("#cloud-config\nwrite_files:\n- {path: /a, permissions: 600}\n", r"write_files.0.permissions: 600 is not of type"),
+        (
+            "#cloud-config\nwrite_files:\n- {path: /a, permissions: 600}\n",
+            r"write_files.0.permissions: 600 is not of type",
+        ),
         ("#cloud-config\nwrite_files:\n- {path: /a, permision: '0600'}\n", "permision"),
         ("#cloud-config\nruncmd: shutdown\n", "runcmd"),
         ("#cloud-config\nwrite_files:\n- {path: /a, encoding: rot13, content: ''}\n", "rot13"),

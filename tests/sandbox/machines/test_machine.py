@@ -42,7 +42,9 @@ def test_the_first_server_decides_to_begin_a_cluster(booted: Running, region: Re
 def test_others_wait_for_the_cluster_and_say_so(booted: Running, region: Region) -> None:
     server = region.server(2)
     booted.tell("power_on", server)
-    booted.until_console(server.id, "the API load balancer 10.0.0.4 does not serve the cluster: look at the other servers")
+    booted.until_console(
+        server.id, "the API load balancer 10.0.0.4 does not serve the cluster: look at the other servers"
+    )
 
 
 def test_files_have_the_modes_that_cloud_init_gives_them(booted: Running, region: Region, tmp_path: Path) -> None:
@@ -73,7 +75,11 @@ def test_a_machine_that_is_attached_later_finds_its_address(booted: Running, reg
     ("old", "new", "reason"),
     [
         ("hostname: fsn1-server-1", "hostname: [", "cloud-init: error: #cloud-config is no YAML"),
-        ("- path: /etc/platform/boot.env\n  permissions: '0600'", "- path: /etc/platform/boot.env\n  permissions: 600", "write_files.0"),
+        (
+            "- path: /etc/platform/boot.env\n  permissions: '0600'",
+            "- path: /etc/platform/boot.env\n  permissions: 600",
+            "write_files.0",
+        ),
     ],
     ids=["no YAML", "a wrong type"],
 )
