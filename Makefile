@@ -8,12 +8,21 @@ DOWNLOAD ?=
 export PULUMI_ERROR_OUTPUT_STRING := true
 
 .DEFAULT_GOAL := help
-.PHONY: help env preview test check format e2e bench toolchain lock
+.PHONY: help env preview test check format e2e bench doctor sweep toolchain lock
 
 help: ## this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1|/' | column -t -s '|'
 
 env: $(VENV)/.product ## the environment, from the lock file
+
+up: $(VENV)/.product ## the whole platform in a sandbox on this machine, left running (ENGINE=inprocess with pip alone)
+	@$(PYTHON) -m sandbox up --engine $(ENGINE) $(if $(DOWNLOAD),--download)
+
+status: $(VENV)/.product ## the sandbox that runs
+	@$(PYTHON) -m sandbox status
+
+down: $(VENV)/.product ## takes the sandbox down, and proves that nothing is left
+	@$(PYTHON) -m sandbox down
 
 preview: $(VENV)/.product ## what the three stacks would make (ENGINE=auto|pulumi|inprocess)
 	@$(PYTHON) -m sandbox preview --engine $(ENGINE)
@@ -35,6 +44,18 @@ format: $(VENV)/.check ## format the code, mend what the linter can
 
 bench: $(VENV)/.test ## how long things take, as medians and ratios
 	@$(PYTHON) -m benchmarks
+
+doctor: $(VENV)/.product ## what is wrong with the deployment, and the lines that repair it; changes nothing
+	@$(PYTHON) -m operations doctor $(ARGS)
+
+sweep: $(VENV)/.product ## what controllers left in the cloud of STACK= or REGION=; listed, and removed with YES=1
+	@$(PYTHON) -m operations sweep $(if $(REGION),--region $(REGION),--stack '$(STACK)') $(if $(YES),--yes)
+
+doctor: $(VENV)/.product ## what is wrong with a deployment, and the lines that repair it
+	@$(PYTHON) -m operations doctor
+
+sweep: $(VENV)/.product ## what controllers left in the cloud (REGION=fsn1; YES=1 removes it)
+	@$(PYTHON) -m operations sweep --region $(REGION) $(if $(YES),--yes)
 
 toolchain: $(VENV)/.product ## Pulumi, etcd, Kubernetes, moto: PATH, cache, releases (DOWNLOAD=1) or builds (about 15 minutes)
 	@$(PYTHON) -m sandbox toolchain $(if $(DOWNLOAD),--download)

@@ -144,8 +144,8 @@ class InProcessOperator:
         return deployment
 
     def unprotect(self, stack: str, progress: Progress) -> None:
-        inprocess.unprotect(self._recall(stack), skipped=SKIPPED_IN_PROCESS)
-        progress(stack, "update", "")
+        keep(inprocess.unprotect(self._recall(stack), skipped=SKIPPED_IN_PROCESS), self._record(stack))
+        progress(stack, "unprotect", "")
 
     def destroy(self, stack: str, progress: Progress) -> None:
         inprocess.down(self._recall(stack), skipped=SKIPPED_IN_PROCESS, progress=_of(stack, progress))
