@@ -51,7 +51,8 @@ def doctor(
 
 @app.command()
 def sweep(
-    region: Annotated[str, typer.Option(help="the region whose cluster is to go")],
+    region: Annotated[str, typer.Option(help="the region whose cluster is to go")] = "",
+    stack: Annotated[str, typer.Option(help="or its stack")] = "",
     yes: Annotated[bool, typer.Option("--yes", help="remove it; without this it is only listed")] = False,
     pulumi: Executable = "pulumi",
     project: Project = ROOT,
@@ -60,11 +61,11 @@ def sweep(
     """List or remove what the controllers of a region's cluster made in the cloud."""
     console = Console(highlight=False, soft_wrap=True, markup=False)
     with _told():
-        client, found = sweeping.find(_pulumi(pulumi, project, configuration), region)
+        client, found = sweeping.find(_pulumi(pulumi, project, configuration), region, stack)
         for each in found.undecided:
             console.print(f"kept, since its cluster cannot be told: {each.object} of the {each.controller}")
         if not found.mine:
-            console.print(f"Controllers left nothing of {region}.")
+            console.print(f"Controllers left nothing of {region or stack}.")
         elif not yes:
             for each in found.mine:
                 console.print(f"would be removed: {each.object} of the {each.controller}")

@@ -51,10 +51,14 @@ class Lines(Protocol):
         """A Pulumi command for a stack."""
         ...
 
+    def own(self, *arguments: str) -> str:
+        """A command of this program."""
+        ...
 
-def remove_line(object: CloudObject) -> str:
+
+def remove_line(object: CloudObject, lines: Lines) -> str:
     """The line that removes an object that belongs to nobody."""
-    return join(["python", "-m", "operations", "remove", object.kind, object.id, "--yes"])
+    return lines.own("remove", object.kind, object.id, "--yes")
 
 
 # -- states
@@ -105,7 +109,7 @@ def pending_findings(state: StackState, found: Mapping[str, CloudObject], lines:
                 outcome = ": nothing was made"
             elif is_remade(made):
                 outcome = f": {made} was made, perhaps by half: it is removed and made anew"
-                removals.append(remove_line(made))
+                removals.append(remove_line(made, lines))
             else:
                 outcome = f": {made} was made"
                 flags += ["--import-pending-creates", urn, "--import-pending-creates", made.id]
@@ -218,14 +222,14 @@ def owned_twice_findings(comparison: Comparison) -> Iterator[Finding]:
         )
 
 
-def duplicate_findings(comparison: Comparison) -> Iterator[Finding]:
+def duplicate_findings(comparison: Comparison, lines: Lines) -> Iterator[Finding]:
     """A second copy of something that a state owns."""
     for copy, (stack, resource) in comparison.duplicates:
         yield Finding(
             "duplicate",
             stack,
             f"{copy} is in no state, and is a second {resource.name!r}, whose own object is {resource.id}",
-            (remove_line(copy),),
+            (remove_line(copy, lines),),
         )
 
 
@@ -257,7 +261,7 @@ def orphan_findings(
                 f"{each} is what this stack would make, but its state does not even have a provider: it was lost, or this is "
                 "another backend. Put a copy of the state back; the object can be removed only if it is of no use",
                 (f"pulumi stack history --stack {stack}",),
-                (remove_line(each),),
+                (remove_line(each, lines),),
             )
         if whole:
             take = lines.command(
@@ -270,7 +274,7 @@ def orphan_findings(
                 "made, but its answer was lost, so that no state knows it: "
                 + "; ".join(_as(each) for each in taken if each.object in whole),
                 (take,),
-                tuple(remove_line(each) for each in whole),
+                tuple(remove_line(each, lines) for each in whole),
                 deploy=stack,
             )
         for each in halves:
@@ -278,7 +282,7 @@ def orphan_findings(
                 "lost-answer",
                 stack,
                 f"{each} was made, but its answer was lost. It cannot be imported whole: it is removed and made anew",
-                (remove_line(each),),
+                (remove_line(each, lines),),
                 deploy=stack,
             )
     for each in orphans:
@@ -288,7 +292,7 @@ def orphan_findings(
                 "orphan",
                 "the cloud",
                 f"{each} is in no state ({labels}), and is nothing that a stack wants",
-                (remove_line(each),),
+                (remove_line(each, lines),),
             )
 
 

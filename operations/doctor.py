@@ -106,7 +106,7 @@ class Doctor:
         resolved = {each.key for found in after_all.values() for each in found.values()}
         yield from diagnosis.owned_twice_findings(comparison)
         yield from diagnosis.missing_findings(comparison, self.pulumi)
-        yield from diagnosis.duplicate_findings(comparison) if known else ()
+        yield from diagnosis.duplicate_findings(comparison, self.pulumi) if known else ()
         yield from self._orphans([each for each in orphans if each.key not in resolved], stacks, clouds)
         yield from diagnosis.protection_findings(comparison, self.pulumi)
         report.notes += _controllers(comparison)

@@ -5,6 +5,7 @@ import os
 import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,6 +93,13 @@ class Pulumi:
         """
         chosen = self._chosen(stack) if configured else ["--stack", stack]
         return shlex.join(["pulumi", *arguments, *chosen])
+
+    def own(self, *arguments: str) -> str:
+        """A line for a shell that runs a command of this program, in the directory of the checkout."""
+        python, here = Path(sys.executable), Path.cwd()
+        return shlex.join(
+            [str(python.relative_to(here) if python.is_relative_to(here) else python), "-m", "operations", *arguments]
+        )
 
     def _chosen(self, stack: str) -> list[str]:
         if self.configuration is None:

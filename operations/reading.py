@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 from hcloud import APIException, HCloudException
@@ -41,11 +41,22 @@ class Stacks:
         token = given.get("hcloud:token")
         return sentinel.Access(token, given.get("hcloud:endpoint", "")) if token else None
 
+    def region(self, stack: str) -> str | None:
+        """The region of a stack; None for one that has none."""
+        region = self._block(stack).get("region")
+        return str(region) if region else None
+
+    def _block(self, stack: str) -> dict[str, Any]:
+        try:
+            block: Any = yaml.safe_load(self.settings.get(stack, {}).get(f"{PROJECT}:stack", ""))
+        except yaml.YAMLError:
+            return {}
+        return cast("dict[str, Any]", block) if isinstance(block, dict) else {}
+
     def zone(self) -> edge.Zone | None:
         """How ``shared`` reaches Cloudflare."""
-        given = self.settings.get(SHARED, {})
+        given, block = self.settings.get(SHARED, {}), self._block(SHARED)
         try:
-            block: Any = yaml.safe_load(given[f"{PROJECT}:stack"])
             return edge.Zone(
                 str(block["cloudflare"]["zone_id"]),
                 str(block["zone"]),
@@ -53,7 +64,7 @@ class Stacks:
                 given["cloudflare:apiToken"],
                 given.get("cloudflare:baseUrl", ""),
             )
-        except (KeyError, TypeError, yaml.YAMLError):
+        except (KeyError, TypeError):
             return None
 
 

@@ -37,21 +37,27 @@ class Leftovers:
     undecided: tuple[Made, ...]
 
 
-def find(pulumi: Pulumi, cluster: str) -> tuple[Client, Leftovers]:
+def find(pulumi: Pulumi, cluster: str = "", stack: str = "") -> tuple[Client, Leftovers]:
     """What the controllers of a cluster made, and the client that removes it.
+
+    Args:
+        pulumi: The command line.
+        cluster: The region's name, which is its cluster's.
+        stack: The region's stack, where the region is not named.
 
     Raises:
         PulumiError: the stacks cannot be read.
         SweepRefused: a state cannot be read, the token is of another project or cannot write, the cluster is unknown.
     """
-    locations = read_locations(pulumi.project)
+    locations, stacks = read_locations(pulumi.project), read_stacks(pulumi)
+    cluster = cluster or stacks.region(stack) or ""
+    if not cluster:
+        raise SweepRefused(f"the stack {stack!r} has no region: name one of {', '.join(sorted(locations))}")
     if cluster not in locations:
         raise SweepRefused(
             f"config/regions.yaml has no region {cluster!r}: it knows {', '.join(sorted(locations)) or 'none'}"
         )
-    stacks = read_stacks(pulumi)
-    access = trusted_access(stacks)
-    client = access.client()
+    client = trusted_access(stacks).client()
     return client, leftovers(hetzner.read_project(client), set(owners(stacks.states.values())), locations, cluster)
 
 

@@ -211,6 +211,16 @@ def test_different_tokens_are_not_trusted(platform: Platform) -> None:
         sweep.find(pulumi, "fsn1")
 
 
+def test_a_stack_names_its_region(platform: Platform) -> None:
+    leave_things_behind(platform)
+    pulumi = platform.pulumi()
+    pulumi.given["dr"] = {**pulumi.given["prod"], "hetzner-platform:stack": '{"region": "nbg1"}'}
+    pulumi.states["dr"] = []
+    assert [made.object.name for made in sweep.find(pulumi, stack="dr")[1].mine] == ["service-nbg1"]
+    with pytest.raises(sweep.SweepRefused, match="the stack 'shared' has no region: name one of fsn1, nbg1"):
+        sweep.find(pulumi, stack="shared")
+
+
 def test_an_unknown_region_is_named(platform: Platform) -> None:
     with pytest.raises(sweep.SweepRefused, match="no region 'hel1': it knows fsn1, nbg1"):
         sweep.find(platform.pulumi(), "hel1")

@@ -37,3 +37,6 @@ class Lines:
 
     def command(self, stack: str, *arguments: str, configured: bool = False) -> str:
         return " ".join(["pulumi", *arguments, "--stack", stack])
+
+    def own(self, *arguments: str) -> str:
+        return " ".join(["python -m operations", *arguments])

@@ -48,9 +48,11 @@ def test_a_number_that_another_program_has_now_is_stale() -> None:
 
 def test_a_command_that_runs_is_busy_and_has_no_remedy(tmp_path: Path) -> None:
     program = tmp_path / "pulumi"
-    program.write_text("#!/bin/sh\nread line\n")
+    program.write_text("#!/bin/sh\necho ready\nread line\n")
     program.chmod(0o700)
-    with subprocess.Popen([str(program)], stdin=subprocess.PIPE) as process:
+    with subprocess.Popen([str(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
         [found] = diagnosis.lock_findings([lock(process.pid)], LINES)
         process.communicate()
     assert (found.code, found.repair, found.blind) == ("busy", (), True)
@@ -188,7 +190,9 @@ def test_of_two_owners_one_is_taken_out_of_its_state_alone() -> None:
 
 def test_a_duplicate_is_removed_and_its_twin_stays() -> None:
     twin = resource("server", "7", "fsn1-server-1")
-    [found] = diagnosis.duplicate_findings(Comparison(duplicates=((cloud("server", "8", "copy"), ("prod", twin)),)))
+    [found] = diagnosis.duplicate_findings(
+        Comparison(duplicates=((cloud("server", "8", "copy"), ("prod", twin)),)), LINES
+    )
     assert found.repair == ("python -m operations remove server 8 --yes",)
     assert "whose own object is 7" in found.what
 

@@ -46,6 +46,16 @@ def test_another_directory_of_configuration_is_named_where_it_is_read(tmp_path: 
     assert Pulumi().command("prod", "up", configured=True) == "pulumi up --stack prod"
 
 
+def test_lines_of_this_program_name_their_interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.executable", "/srv/platform/.venv/bin/python")
+    monkeypatch.setattr(Path, "cwd", lambda: Path("/srv/platform"))
+    assert Pulumi().own("remove", "server", "7") == ".venv/bin/python -m operations remove server 7"
+    monkeypatch.setattr(Path, "cwd", lambda: Path("/"))
+    assert Pulumi().own("doctor") == "srv/platform/.venv/bin/python -m operations doctor"
+    monkeypatch.setattr(Path, "cwd", lambda: Path("/home"))
+    assert Pulumi().own("doctor") == "/srv/platform/.venv/bin/python -m operations doctor"
+
+
 @pytest.mark.parametrize(
     ("said", "kind"),
     [
