@@ -12,8 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sandbox.engine import Engine
-from sandbox.toolchain import find_tool
 from sandbox.scratch import read
+from sandbox.toolchain import find_tool
 
 ROOT = Path(__file__).resolve().parents[1]
 RUNS = 3

@@ -88,7 +88,9 @@ def down(root: Path, home: Home, console: Console) -> bool:
             return True
         wanted = plan(root)
         real = home.wanted().machines == "full"
-        tools = get_tools(("pulumi",), download=False, say=console.print) if real else {}
+        tools: Mapping[str, Tool] = {}
+        if real:
+            tools = get_tools(("pulumi",), download=False, say=console.print)
         operator = _operator(home, wanted, access, tools)
         with Steps(console) as steps:
             platform.take_down(operator, steps.note, lambda: _sweep(access, console), together=real)

@@ -13,7 +13,7 @@ from stacks.settings import PROJECT, SHARED, Settings
 
 from . import inprocess
 from .clouds import Access
-from .deployment import Deployment
+from .deployment import Deployment, DeploymentFailed
 from .engine import Engine, EngineError
 from .home import Home, Wanted
 from .inprocess.record import keep, recall
@@ -135,7 +135,7 @@ class InProcessOperator:
                 skipped=SKIPPED_IN_PROCESS,
                 progress=_of(stack, progress),
             )
-        except inprocess.DeploymentFailed as error:
+        except DeploymentFailed as error:
             if error.deployment is not None:
                 keep(error.deployment, self._record(stack))
             raise

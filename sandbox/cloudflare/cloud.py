@@ -3,7 +3,7 @@
 import json
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from aiohttp import web
 
@@ -364,10 +364,11 @@ class CloudflareCloud:
     def _zone_of(self, hostnames: Any) -> Entry:
         if not isinstance(hostnames, list) or not hostnames:
             raise invalid("hostnames must name at least one host", 1010)
+        hosts = [str(host) for host in cast("list[Any]", hostnames)]
         for zone in self._zones.values():
-            if all(str(host) == zone["name"] or str(host).endswith("." + zone["name"]) for host in hostnames):
+            if all(host == zone["name"] or host.endswith("." + zone["name"]) for host in hosts):
                 return zone
-        raise invalid(f"the hostnames {hostnames} are in no zone of this account", 1010)
+        raise invalid(f"the hostnames {hosts} are in no zone of this account", 1010)
 
     async def _get_certificate(self, request: web.Request) -> web.Response:
         return _result(self._certificate(request)[1])
@@ -399,7 +400,7 @@ class CloudflareCloud:
         _need(body, "name")
         if any(each["name"] == body["name"] and each["deleted_at"] is None for each in tunnels.values()):
             raise ApiError(409, 1013, "You already have a tunnel with this name")
-        made = {
+        made: Entry = {
             "id": _uuid(),
             "account_tag": request.match_info["account"],
             "name": body["name"],

@@ -1,7 +1,7 @@
 """Rules: counts, actions and expressions that a plan takes."""
 
 import re
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from .errors import invalid
 from .plans import MANAGED, Plan
@@ -37,14 +37,15 @@ def check_rules(phase: str, rules: Any, plan: Plan) -> list[Entry]:
     """
     if phase not in _ACTIONS:
         raise invalid(f"unknown phase {phase[:60]!r}", 20016)
-    if not isinstance(rules, list) or not all(isinstance(rule, dict) for rule in rules):
+    if not isinstance(rules, list) or not all(isinstance(rule, dict) for rule in cast("list[Any]", rules)):
         raise invalid("rules must be a list of objects", 20000)
+    given = cast("list[Entry]", rules)
     limits = {"http_request_firewall_custom": plan.custom_rules, "http_ratelimit": plan.rate_limits}
-    if len(rules) > limits.get(phase, 25):
+    if len(given) > limits.get(phase, 25):
         raise invalid(f"exceeded maximum number of rules in the phase {phase}: {limits.get(phase, 25)}", 20127)
-    for rule in rules:
+    for rule in given:
         _check_rule(phase, rule, plan)
-    return [dict(rule) for rule in rules]
+    return [dict(rule) for rule in given]
 
 
 def _check_rule(phase: str, rule: Entry, plan: Plan) -> None:
@@ -59,7 +60,7 @@ def _check_rule(phase: str, rule: Entry, plan: Plan) -> None:
     elif rule.get("ratelimit"):
         raise invalid(f"ratelimit is not allowed in the phase {phase}", 20118)
     if rule["action"] == "execute":
-        id = (rule.get("action_parameters") or {}).get("id")
+        id = cast("Entry", rule.get("action_parameters") or {}).get("id")
         if id not in MANAGED:
             raise invalid(f"managed ruleset {str(id)[:40]!r} does not exist", 20015)
         if id not in plan.managed:
@@ -86,6 +87,7 @@ def _check_expression(expression: str) -> None:
 def _check_rate_limit(limit: Any, plan: Plan) -> None:
     if not isinstance(limit, dict):
         raise invalid("a rate limit needs ratelimit", 20118)
+    limit = cast("Entry", limit)
     if "cf.colo.id" not in (limit.get("characteristics") or []):
         raise invalid("characteristics must hold cf.colo.id", 20123)
     if limit.get("period") not in plan.periods:

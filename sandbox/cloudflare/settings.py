@@ -1,34 +1,32 @@
 """Settings of a zone, with their defaults and what they may be."""
 
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from .errors import invalid
 
 _SWITCH: Final = ("on", "off")
+_SWITCHES: Final = (
+    "0rtt",
+    "always_online",
+    "always_use_https",
+    "automatic_https_rewrites",
+    "brotli",
+    "browser_check",
+    "early_hints",
+    "email_obfuscation",
+    "http3",
+    "ipv6",
+    "opportunistic_encryption",
+    "tls_client_auth",
+    "websockets",
+)
 
 CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "ssl": ("off", "flexible", "full", "strict", "origin_pull"),
     "min_tls_version": ("1.0", "1.1", "1.2", "1.3"),
     "tls_1_3": ("on", "off", "zrt"),
     "security_level": ("off", "essentially_off", "low", "medium", "high", "under_attack"),
-    **{
-        name: _SWITCH
-        for name in (
-            "always_use_https",
-            "automatic_https_rewrites",
-            "brotli",
-            "http3",
-            "websockets",
-            "0rtt",
-            "ipv6",
-            "browser_check",
-            "email_obfuscation",
-            "opportunistic_encryption",
-            "tls_client_auth",
-            "early_hints",
-            "always_online",
-        )
-    },
+    **dict.fromkeys(_SWITCHES, _SWITCH),
 }
 
 DEFAULTS: Final[dict[str, Any]] = {
@@ -58,15 +56,17 @@ def check_setting(id: str, body: dict[str, Any]) -> Any:
         if value not in CHOICES[id]:
             raise invalid(f"Invalid value for zone setting {id}: one of {', '.join(CHOICES[id])}", 1007)
         return value
-    header = value.get("strict_transport_security") if isinstance(value, dict) else None
-    default = DEFAULTS[id]["strict_transport_security"]
-    if not isinstance(header, dict) or set(header) - set(default):
+    header: Any = cast("dict[str, Any]", value).get("strict_transport_security") if isinstance(value, dict) else None
+    default: dict[str, Any] = DEFAULTS[id]["strict_transport_security"]
+    if not isinstance(header, dict):
         raise invalid(f"Invalid value for zone setting {id}", 1007)
-    for name, wanted in default.items():
-        if (
-            name in header
-            and type(header[name]) is not type(wanted)
-            and not (name == "max_age" and header[name] == int(header[name]))
-        ):
-            raise invalid(f"Invalid value for zone setting {id}: {name}", 1007)
-    return {"strict_transport_security": {**default, **header}}
+    given = cast("dict[str, Any]", header)
+    if wrong := [name for name in given if name not in default or not _fits(given[name], default[name])]:
+        raise invalid(f"Invalid value for zone setting {id}: {', '.join(wrong)[:100]}", 1007)
+    return {"strict_transport_security": {**default, **given}}
+
+
+def _fits(value: Any, default: Any) -> bool:
+    if isinstance(default, bool):
+        return isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and value == int(value) >= 0

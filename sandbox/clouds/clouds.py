@@ -82,7 +82,7 @@ class Clouds:
         self.world: World
         self.hetzner: HetznerCloud
         self.cloudflare: CloudflareCloud
-        self.room: "MachineRoom | None" = None
+        self.room: MachineRoom | None = None
         self._loopback: Loopback | None = None
         self._runners: list[web.AppRunner] = []
         self._fronts: list[Front] = []

@@ -146,8 +146,9 @@ class Engine:
         """Replace a stack's plain values; its secrets stay as they are."""
         copy = self.config_file(stack)
         document = cast("dict[str, Any]", yaml.safe_load(copy.read_text()))
-        secrets = {
-            key: value for key, value in document["config"].items() if isinstance(value, dict) and "secure" in value
+        before: dict[str, Any] = document["config"]
+        secrets: dict[str, Any] = {
+            key: value for key, value in before.items() if isinstance(value, dict) and "secure" in value
         }
         copy.write_text(yaml.safe_dump({**document, "config": {**config, **secrets}}, sort_keys=False))
 

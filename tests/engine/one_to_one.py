@@ -81,7 +81,9 @@ def in_clouds(hetzner: Mapping[str, Any], cloudflare: Mapping[str, Iterable[str]
 def differences(states: Iterable[Mapping[str, Any]], clouds: Found) -> list[str]:
     """What is on one side alone, or twice; empty when both map one to one."""
     named = in_states(states)
-    told = [f"{kind} {id}: in two states, or twice in one" for kind, id in sorted(set(named)) if named.count((kind, id)) > 1]
+    told = [
+        f"{kind} {id}: in two states, or twice in one" for kind, id in sorted(set(named)) if named.count((kind, id)) > 1
+    ]
     told += [f"{kind} {id}: in a state, not in the cloud" for kind, id in sorted(set(named) - clouds)]
     return told + [f"{kind} {id}: in the cloud, in no state" for kind, id in sorted(clouds - set(named))]
 

@@ -1,6 +1,5 @@
 """The three stacks on the real engine, in the order in which a platform lives: up, no-op, change, renewal, teardown."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import pytest

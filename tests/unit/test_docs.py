@@ -4,10 +4,10 @@ import re
 from pathlib import Path
 
 import pytest
+from sandbox.cloud import FileCloud
 
 from docs import generate
 from sandbox import inprocess
-from sandbox.cloud import FileCloud
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

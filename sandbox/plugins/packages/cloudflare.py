@@ -116,7 +116,7 @@ class Cloudflare(Package):
         path = _path(place, known)
         try:
             result = self._request("GET", path if place.single else f"{path}/{id.rpartition('/')[2]}")
-        except _Failure as failure:
+        except _RefusedError as failure:
             if failure.status == 404:
                 return None
             raise
@@ -145,7 +145,7 @@ class Cloudflare(Package):
             return
         try:
             self._request("DELETE", f"{_path(place, outputs)}/{id}")
-        except _Failure as failure:
+        except _RefusedError as failure:
             if failure.status != 404:
                 raise
 
@@ -154,7 +154,7 @@ class Cloudflare(Package):
             return super().call(token, arguments)
         account, tunnel = text(arguments["accountId"]), text(arguments["tunnelId"])
         result = self._request("GET", f"/accounts/{account}/cfd_tunnel/{tunnel}/token")
-        return {"id": tunnel, "accountId": account, "tunnelId": tunnel, "token": cast("Any", result)}
+        return {"id": tunnel, "accountId": account, "tunnelId": tunnel, "token": result}
 
     def _place(self, target: Target) -> Place:
         if target.token not in _PLACES:
@@ -176,13 +176,13 @@ class Cloudflare(Package):
         try:
             answer: httpx.Response = ask(path, cast_to=httpx.Response, **({"body": body} if body is not None else {}))
         except cloudflare.APIStatusError as error:
-            raise _Failure(error.status_code, f"{method} {path}: {_reasons(error)}") from error
+            raise _RefusedError(error.status_code, f"{method} {path}: {_reasons(error)}") from error
         except cloudflare.APIConnectionError as error:
             raise ProviderError(f"{method} {path}: no answer; it may have taken effect") from error
         return answer.json()["result"] if answer.content else {}
 
 
-class _Failure(ProviderError):
+class _RefusedError(ProviderError):
     """The API refused, with this HTTP status."""
 
     def __init__(self, status: int, message: str) -> None:
@@ -191,7 +191,8 @@ class _Failure(ProviderError):
 
 
 def _reasons(error: Any) -> str:
-    told = [f"{each.message} ({each.code})" for each in getattr(error, "errors", None) or []]
+    errors: list[Any] = getattr(error, "errors", None) or []
+    told = [f"{each.message} ({each.code})" for each in errors]
     return "; ".join(told) or f"HTTP {error.status_code}"
 
 

@@ -54,7 +54,7 @@ class Minio(Package):
     def read(self, target: Target, id: str, inputs: Properties, outputs: Properties) -> Read | None:
         try:
             told = self._told(target, id)
-        except _Gone:
+        except _GoneError:
             return None
         if told is None:
             return None
@@ -84,7 +84,7 @@ class Minio(Package):
                 self._ask(lambda client: client.delete_bucket_lifecycle(id))
             else:
                 self._suspend(id)
-        except _Gone:
+        except _GoneError:
             return
 
     # -- what each type is
@@ -151,13 +151,13 @@ class Minio(Package):
         try:
             return question(self._client)
         except S3Error as error:
-            kind = _Gone if error.code in _GONE else ProviderError
+            kind = _GoneError if error.code in _GONE else ProviderError
             raise kind(f"bucket {error.bucket_name}: {error.message} ({error.code})") from error
         except (MinioException, HTTPError, OSError) as error:
             raise ProviderError(f"the object store {self._server} does not answer: {type(error).__name__}") from error
 
 
-class _Gone(ProviderError):
+class _GoneError(ProviderError):
     """There is no such thing in the object store."""
 
 

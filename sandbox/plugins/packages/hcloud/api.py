@@ -42,7 +42,7 @@ class Api:
     # -- requests
 
     def get(self, path: str, **query: Any) -> Entry:
-        """``GET``; see `ApiFailure`."""
+        """``GET``; see `RefusedError`."""
         return self._request("GET", path, params=query or None)
 
     def post(self, path: str, body: Mapping[str, Any] | None = None) -> Entry:
@@ -57,7 +57,7 @@ class Api:
         """``DELETE``; what is gone already is no error."""
         try:
             return self._request("DELETE", path)
-        except ApiFailure as failure:
+        except RefusedError as failure:
             if failure.code == "not_found":
                 return {}
             raise
@@ -66,7 +66,7 @@ class Api:
         """``GET`` of one object; None when there is none."""
         try:
             return self.get(path)
-        except ApiFailure as failure:
+        except RefusedError as failure:
             if failure.code == "not_found":
                 return None
             raise
@@ -121,7 +121,7 @@ class Api:
         for attempt in range(attempts):
             try:
                 return work()
-            except ApiFailure as failure:
+            except RefusedError as failure:
                 if failure.code not in codes:
                     raise
             if self._cancelled.wait(_BACKOFF[min(attempt, len(_BACKOFF) - 1)] * self._scale):
@@ -132,14 +132,14 @@ class Api:
         try:
             return self._client.request(method, path, **arguments)
         except APIException as error:
-            raise ApiFailure(method, path, str(error.code), error.message) from error
+            raise RefusedError(method, path, str(error.code), error.message) from error
         except requests.RequestException as error:
             raise ProviderError(
                 f"{method} {path}: no answer ({type(error).__name__}); it may have taken effect"
             ) from error
 
 
-class ApiFailure(ProviderError):
+class RefusedError(ProviderError):
     """The API refused; ``code`` is its own."""
 
     def __init__(self, method: str, path: str, code: str, message: str) -> None:

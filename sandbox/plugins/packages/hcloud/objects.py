@@ -1,6 +1,7 @@
 """The simple objects: networks, firewalls, load balancers, addresses, keys, certificates, groups and volumes."""
 
-from typing import Any, cast
+from collections.abc import Mapping
+from typing import Any, ClassVar, cast
 
 from ...package import Created, ProviderError
 from ...values import Properties
@@ -25,7 +26,7 @@ class SshKey(Named):
 
     kind, singular = "ssh_keys", "ssh_key"
     sent = ("publicKey",)
-    renamed = {"fingerprint": "fingerprint"}
+    renamed: ClassVar[Mapping[str, str]] = {"fingerprint": "fingerprint"}
 
 
 class PlacementGroup(Named):
@@ -33,7 +34,7 @@ class PlacementGroup(Named):
 
     kind, singular = "placement_groups", "placement_group"
     sent = ("type",)
-    renamed = {"servers": "servers"}
+    renamed: ClassVar[Mapping[str, str]] = {"servers": "servers"}
 
 
 class UploadedCertificate(Named):
@@ -41,7 +42,7 @@ class UploadedCertificate(Named):
 
     kind, singular = "certificates", "certificate"
     sent = ("certificate", "privateKey")
-    renamed = {
+    renamed: ClassVar[Mapping[str, str]] = {
         "type": "type",
         "domain_names": "domainNames",
         "fingerprint": "fingerprint",
@@ -60,7 +61,11 @@ class PrimaryIp(Named):
 
     kind, singular, protectable = "primary_ips", "primary_ip", True
     sent = ("type", "location", "assigneeId", "assigneeType", "autoDelete")
-    renamed = {"assignee_id": "assigneeId", "assignee_type": "assigneeType", "auto_delete": "autoDelete"}
+    renamed: ClassVar[Mapping[str, str]] = {
+        "assignee_id": "assigneeId",
+        "assignee_type": "assigneeType",
+        "auto_delete": "autoDelete",
+    }
     retried_delete = ("must_be_unassigned", "conflict", "locked", "service_error")
 
     def body(self, inputs: Properties) -> Entry:
@@ -101,7 +106,7 @@ class Volume(Named):
 
     kind, singular, protectable = "volumes", "volume", True
     sent = ("size", "location", "serverId", "automount", "format")
-    renamed = {"size": "size", "linux_device": "linuxDevice"}
+    renamed: ClassVar[Mapping[str, str]] = {"size": "size", "linux_device": "linuxDevice"}
     retried_delete = ("locked", "conflict")
 
     def body(self, inputs: Properties) -> Entry:
@@ -228,7 +233,11 @@ class LoadBalancer(Named):
             body = {"load_balancer_type": new["loadBalancerType"]}
             api.act(f"/load_balancers/{id}/actions/change_type", body)
         if "algorithm" in changed:
-            api.act(f"/load_balancers/{id}/actions/change_algorithm", new.get("algorithm") or {"type": "round_robin"})
+            api.act(f"/load_balancers/{id}/actions/change_algorithm", _algorithm(new))
+
+
+def _algorithm(inputs: Properties) -> Entry:
+    return cast("Entry", inputs.get("algorithm") or {"type": "round_robin"})
 
 
 OBJECTS: dict[str, Named] = {

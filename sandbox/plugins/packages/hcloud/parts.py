@@ -1,12 +1,11 @@
 """Parts of objects: subnets, routes, and what is attached to what. Their ids are spelled as the Terraform provider does."""
 
 import hashlib
-
 from typing import Any, cast
 
 from ...package import Created, ProviderError
 from ...values import Properties
-from .resource import Api, ApiFailure, Entry, camelized, finished, number, snaked
+from .resource import Api, Entry, RefusedError, camelized, finished, number, snaked
 from .server import attachment, network_of
 
 _SUBNET_ATTEMPTS = 50
@@ -72,7 +71,7 @@ class Part:
         owner, rest = self.split(id)
         try:
             self.remove(api, owner, rest, outputs)
-        except ApiFailure as failure:
+        except RefusedError as failure:
             if failure.code != "not_found":
                 raise
 
@@ -144,7 +143,7 @@ class _Membership(Part):
         body = attachment(cast("Entry", inputs))
         try:
             api.retry(("conflict", "locked", "service_error", "no_subnet_available"), lambda: api.act(path, body))
-        except ApiFailure as failure:
+        except RefusedError as failure:
             if failure.code != self.already:
                 raise
 
@@ -263,7 +262,7 @@ class LoadBalancerTarget(Part):
             del body["use_private_ip"]
         try:
             api.retry(("conflict", "locked"), lambda: api.act(path, body))
-        except ApiFailure as failure:
+        except RefusedError as failure:
             if failure.code != "target_already_defined":
                 raise
 

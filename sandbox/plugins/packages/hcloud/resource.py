@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Protocol, cast
 
 from ...package import Created, ProviderError
 from ...values import Properties, Value
-from .api import Api, ApiFailure, Entry
+from .api import Api, Entry, RefusedError
 
 
 class Resource(Protocol):
@@ -178,9 +178,9 @@ def number(value: Value) -> int:
 
 __all__ = [
     "Api",
-    "ApiFailure",
     "Entry",
     "Named",
+    "RefusedError",
     "Resource",
     "camelized",
     "finished",

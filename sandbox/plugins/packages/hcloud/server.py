@@ -171,11 +171,11 @@ def attachment(net: Entry) -> Entry:
 
 
 def _attach(api: Api, id: int, net: Entry) -> None:
-    from .resource import ApiFailure  # noqa: PLC0415
+    from .resource import RefusedError  # noqa: PLC0415
 
     try:
         api.retry(_ATTACH_RETRIES, lambda: api.act(f"/servers/{id}/actions/attach_to_network", attachment(net)))
-    except ApiFailure as failure:
+    except RefusedError as failure:
         if failure.code != "server_already_attached":
             raise
 
