@@ -71,7 +71,7 @@ def read_inventory(access: Access, shared: SharedStack | None) -> Inventory:
     with httpx.Client(timeout=10) as client:
         hetzner = {kind: _hetzner(client, access, kind) for kind in HETZNER_KINDS}
         cloudflare = _cloudflare(client, access, shared) if shared is not None else {}
-    buckets, locked = _buckets(access)
+    buckets, locked = read_buckets(access)
     return Inventory(hetzner, cloudflare, buckets, locked)
 
 
@@ -116,7 +116,8 @@ def _cloudflare(client: httpx.Client, access: Access, shared: SharedStack) -> di
     return found
 
 
-def _buckets(access: Access) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def read_buckets(access: Access) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names of all buckets, and of those with object lock."""
     if not access.object_store:
         return (), ()
     client = Minio(

@@ -14,7 +14,7 @@ from kubernetes import client, config
 from sandbox.clouds import Options, ThreadedClouds
 from sandbox.deployment import Deployment
 from sandbox.engine import Engine, EngineError
-from sandbox.inventory import read_inventory
+from sandbox.inventory import read_buckets
 from sandbox.machines import Tools
 from sandbox.object_store import ObjectStore
 from sandbox.scratch import read
@@ -90,8 +90,7 @@ class Project:
     def differences(self) -> list[str]:
         """What clouds and states do not have in common."""
         states = [self.engine.export_state(stack) for stack in self.stacks]
-        inventory = read_inventory(self.clouds.access, None)
-        buckets = set(inventory.buckets) - self.kept_buckets
+        buckets = set(read_buckets(self.clouds.access)[0]) - self.kept_buckets
         cloudflare = self.clouds.call(self.clouds.clouds.cloudflare.ids)
         return one_to_one.differences(states, one_to_one.in_clouds(self.objects(), cloudflare, buckets))
 
