@@ -13,8 +13,6 @@ from .etcd import EtcdError
 from .facts import ServerFacts
 from .kubelet import ETCD_FINALIZER, MEMBER, UNINITIALIZED, condition, forget_password
 from .manager import start_manager
-from .processes import Process
-from .server import Server
 
 _INTERVAL: Final = 0.5
 _HEARTBEAT_SECONDS: Final = 60
@@ -53,21 +51,15 @@ class Controller:
     ) -> None:
         self._cluster, self._machine, self._addresses = cluster, machine, addresses
         self._binary, self._say = manager, say
-        self._manager: Process | None = None
-        self._beside: Server | None = None
 
     async def work(self) -> None:
         """For ever."""
-        try:
-            while True:
-                try:
-                    await self.look()
-                except (ApiError, EtcdError, OSError) as error:
-                    self._say(f"controller: {error}")
-                await asyncio.sleep(_INTERVAL)
-        finally:
-            if self._manager is not None:
-                self._manager.kill()
+        while True:
+            try:
+                await self.look()
+            except (ApiError, EtcdError, OSError) as error:
+                self._say(f"controller: {error}")
+            await asyncio.sleep(_INTERVAL)
 
     async def look(self) -> None:
         """One round. Nodes are initialised, reported on, and deleted with their machines."""
@@ -85,13 +77,11 @@ class Controller:
         await self._forget_lost_learners(members)
 
     async def _keep_manager(self) -> None:
-        """One controller manager runs, beside the server that has served longest."""
-        if self._manager is not None and (not self._manager.runs or self._beside not in self._cluster.live):
-            await self._manager.stop(at_once=True)
-            self._manager = None
-        if self._manager is None and self._cluster.live:
-            self._beside = self._cluster.live[0]
-            self._manager = await start_manager(self._binary, self._beside)
+        """One controller manager runs, on the machine of the server that has served longest; it ends with it."""
+        running = [server for server in self._cluster.live if server.manager is not None and server.manager.runs]
+        if not running and self._cluster.live:
+            server = self._cluster.live[0]
+            server.manager = await start_manager(self._binary, server)
 
     # -- Nodes
 

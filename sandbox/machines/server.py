@@ -15,7 +15,6 @@ from .cluster import Cluster, join
 from .configuration import STATE, K3sConfig, api_server_arguments
 from .etcd import EtcdError, Member, data_directory, has_data, node_of
 from .join import Endpoint, RefusedError, Token
-from .kubelet import check_password
 from .processes import Process
 from .root import Root
 from .tools import Tools
@@ -46,6 +45,8 @@ class Server:
         self.serves = False
         self.fingerprint = ""
         self.api: Process | None = None
+        self.manager: Process | None = None
+        """The cluster's controller manager, when it runs on this machine."""
         self.member: Member
         self.supervisor: Api
         self.cluster: Cluster | None = None
@@ -107,8 +108,9 @@ class Server:
             self.cluster.servers.remove(self)
         if hasattr(self, "supervisor"):
             await self.supervisor.close()
-        if self.api is not None:
-            await self.api.stop(at_once=True)
+        for process in (self.manager, self.api):
+            if process is not None:
+                await process.stop(at_once=True)
         if hasattr(self, "member"):
             await self.member.stop()
 
@@ -129,7 +131,6 @@ class Server:
                 "failed to validate server configuration: critical configuration value mismatch between servers: "
                 + ", ".join(different)
             )
-        await check_password(cluster, self.name, self.root)
         copy_bootstrap(sponsor.root.disk / STATE, self._state)
         self._prepare(cluster)
         members = await sponsor.member.members()
