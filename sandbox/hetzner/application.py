@@ -155,7 +155,10 @@ def _actions(project: Project, request: web.Request, rest: list[str]) -> web.Res
     if not all(_is_id(id) for id in wanted):
         raise invalid({"id": ["must be a number"]})
     found = (project.actions.all.get(id) for id in sorted({int(id) for id in wanted}))
-    return _action_list(project, [action for action in found if action is not None], request)
+    told = [action for action in found if action is not None]
+    shown = select(told, _query(request), filters=_ACTION_FILTERS, sortable=_ACTION_ORDERS, labelled=False)
+    # The document knows no pages here: what was asked for comes back whole.
+    return _response(project, 200, {"actions": shown})
 
 
 def _actions_of_kind(project: Project, kind: Kind, request: web.Request, rest: list[str]) -> web.Response:

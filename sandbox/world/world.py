@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import secrets
 from typing import Any, Final
 
 from aiohttp import web
@@ -95,7 +96,7 @@ def _refusal(cloud: str, fault: Fault) -> web.Response:
         text=json.dumps(content),
         content_type="application/json",
         charset="utf-8",
-        headers=dict(fault.headers),
+        headers={"X-Correlation-Id": secrets.token_hex(8), **fault.headers},
     )
 
 
