@@ -15,6 +15,8 @@ from sandbox.engine import Engine
 from sandbox.scratch import read
 from sandbox.toolchain import find_tool
 
+from . import sandbox
+
 ROOT = Path(__file__).resolve().parents[1]
 RUNS = 3
 
@@ -25,6 +27,7 @@ def main() -> None:
     _preview_in_process()
     _registration()
     _real_engine()
+    sandbox.report(_report)
     if "--all" in sys.argv:
         _suite()
         _clone()
