@@ -1,7 +1,6 @@
 """A region's machines with real etcd and real API servers: what forms, what is refused, and what survives."""
 
 import base64
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -355,4 +354,4 @@ def test_a_room_that_closes_leaves_no_process(loopback: Loopback, tmp_path: Path
     finally:
         running.close()
     assert running_processes(tmp_path) == []
-    assert os.path.exists(tmp_path / "machines" / str(server.id))
+    assert (tmp_path / "machines" / str(server.id)).exists()
