@@ -98,11 +98,12 @@ class PartiallyCreated(ProviderError):  # noqa: N818  what it tells is not only 
         id: Its id.
         outputs: What is known of it.
         reason: What failed.
+        inputs: The inputs that would make it so, where they were read.
     """
 
-    def __init__(self, id: str, outputs: Properties, reason: str) -> None:
+    def __init__(self, id: str, outputs: Properties, reason: str, inputs: Properties | None = None) -> None:
         super().__init__(reason)
-        self.id, self.outputs = id, outputs
+        self.id, self.outputs, self.inputs = id, outputs, inputs
 
 
 @dataclass(frozen=True)
@@ -113,11 +114,13 @@ class Target:
         token: Its type.
         name: Its logical name, for the names that the provider invents.
         seed: Randomness from the engine for that, empty when there is none.
+        timeout: Seconds that the program allows (``customTimeouts``), 0 when it says nothing.
     """
 
     token: str
     name: str
     seed: bytes = b""
+    timeout: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -157,6 +160,10 @@ class Package:
     def check_config(self, inputs: Properties) -> list[Failure]:
         """What is wrong with the provider's configuration, parsed."""
         return check_inputs(schema_of(f"pulumi:providers:{self.name}"), inputs)
+
+    def diff_config(self, old: Properties, new: Properties) -> Change:
+        """What changes in the provider's configuration; a replaced provider replaces all of its resources."""
+        return Change(tuple(sorted(name for name in {*old, *new} if old.get(name) != new.get(name))))
 
     def configure(self, inputs: Properties) -> None:
         """Take the checked configuration over.

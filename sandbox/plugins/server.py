@@ -68,9 +68,13 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         return provider_pb2.CheckResponse(inputs=encode(given), failures=_failures(failures))
 
     def DiffConfig(self, request: Any, context: grpc.ServicerContext) -> Any:
-        del context
-        changed = decode(request.old_inputs) != decode(request.news)
-        return provider_pb2.DiffResponse(changes=_SOME if changed else _NONE)
+        old, new = (
+            self._package.parse_configuration(plain(decode(each))) for each in (request.old_inputs, request.news)
+        )
+        change = _answer(context, lambda: self._package.diff_config(old, new))
+        return provider_pb2.DiffResponse(
+            changes=_SOME if change.changed else _NONE, diffs=change.changed, replaces=change.replaces
+        )
 
     def Configure(self, request: Any, context: grpc.ServicerContext) -> Any:
         given = self._package.parse_configuration(plain(decode(request.args)))
@@ -167,7 +171,10 @@ def _answer(context: grpc.ServicerContext, work: Callable[[], Answer]) -> Answer
 def _tell_partial(context: grpc.ServicerContext, partial: PartiallyCreated) -> None:
     """The engine records a resource whose creation failed half-way when the error's details say so."""
     detail = provider_pb2.ErrorResourceInitFailed(
-        id=partial.id, properties=encode(partial.outputs), inputs=encode(partial.outputs), reasons=[str(partial)]
+        id=partial.id,
+        properties=encode(partial.outputs),
+        inputs=encode(partial.outputs if partial.inputs is None else partial.inputs),
+        reasons=[str(partial)],
     )
     packed = any_pb2.Any()
     packed.Pack(detail)
@@ -182,7 +189,7 @@ def _failures(failures: list[Failure]) -> list[Any]:
 
 
 def _target(request: Any) -> Target:
-    return Target(_type(request.urn), _name(request.urn))
+    return Target(_type(request.urn), _name(request.urn), timeout=float(getattr(request, "timeout", 0.0)))
 
 
 def _type(urn: str) -> str:

@@ -1,28 +1,40 @@
-"""The kubernetes provider: any object, by server-side apply through the official client."""
+"""The kubernetes provider: objects of any kind, made, changed, read and deleted through a cluster's API.
 
-import base64
+It does what the real one does (4.29 and later): creations are refused when the object is there, updates are server-side
+applies under a field manager of the resource's own, deletions are foreground deletions, and all of them wait.
+"""
+
+import secrets
 import threading
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar, Final, cast
 
-import yaml
-
 from ...check import Failure
-from ...drift import imported, inputs_as_given
-from ...package import Change, Checked, Created, Kind, Package, ProviderError, Read, Target, autoname, kind
+from ...package import (
+    Change,
+    Checked,
+    Created,
+    Kind,
+    Package,
+    PartiallyCreated,
+    ProviderError,
+    Read,
+    Target,
+    autoname,
+    kind,
+)
 from ...schema import SchemaError, schema_of
-from ...values import Properties, Unknown, without_nulls
-from .cluster import Cluster
-
-_AWAITED: Final = ("Deployment", "StatefulSet", "DaemonSet", "Job", "Pod", "PersistentVolumeClaim", "Ingress")
+from ...values import Properties, Unknown, contains, without_nulls
+from . import awaits, fields, objects
+from .cluster import ApiError, Cluster, Manifest, UnknownKindError, UnreachableError, parse_kubeconfig
 
 RELEASE: Final = "kubernetes:helm.sh/v3:Release"
 
-_IMMUTABLE_DATA: Final = {
-    "kubernetes:core/v1:ConfigMap": ("enableConfigMapMutable", ("data", "binaryData")),
-    "kubernetes:core/v1:Secret": ("enableSecretMutable", ("data", "stringData", "type")),
-}
-"""The provider replaces these when their data changes, unless its configuration lets it change them."""
+_PAUSES: Final = (1.0, 2.0, 4.0, 8.0, 16.0)
+"""Seconds between tries of a creation whose namespace or definition is not there yet."""
+
+_PROPAGATION: Final = {"orphan": "Orphan", "background": "Background"}
 
 
 class Kubernetes(Package):
@@ -35,18 +47,39 @@ class Kubernetes(Package):
         super().__init__(*arguments)
         self._configured: Properties = {}
         self._cluster: Cluster | None = None
+        self._opening = threading.Lock()
         self._cancelled = threading.Event()
+
+    # -- the provider's own configuration
 
     def check_config(self, inputs: Properties) -> list[Failure]:
         failures = super().check_config(inputs)
         content = inputs.get("kubeconfig")
-        if isinstance(content, str) and not _is_kubeconfig(content):
+        if isinstance(content, str) and _kubeconfig(inputs) is None:
             failures.append(Failure("kubeconfig", "is no kubeconfig: YAML with clusters, users and contexts"))
         return failures
+
+    def diff_config(self, old: Properties, new: Properties) -> Change:
+        """Another cluster replaces everything in it: by its identifier where it has one, else by what is told of it."""
+        change = super().diff_config(old, new)
+        before, after = old.get("clusterIdentifier"), new.get("clusterIdentifier")
+        if before and before == after:
+            return change
+        replaces = ["clusterIdentifier"] if before and after else []
+        reached = [name for name in ("kubeconfig", "context", "cluster") if name in change.changed]
+        unknown = [name for name in reached if isinstance(new.get(name), Unknown)]
+        if unknown:
+            replaces += unknown
+        elif (told := _active(old)) and (tells := _active(new)) and told != tells:
+            replaces += reached
+        return Change(change.changed, tuple(replaces))
 
     def configure(self, inputs: Properties) -> None:
         super().configure(inputs)
         self._configured = inputs
+        self._cluster = None
+
+    # -- inputs
 
     def check(self, target: Target, given: Properties, old: Properties | None = None) -> Checked:
         if _is_custom(target.token):
@@ -58,108 +91,293 @@ class Kubernetes(Package):
             checked = Checked(inputs, missing)
         else:
             checked = super().check(target, given, old)
+        checked.failures.extend(_refusals(target, checked.inputs))
         if not checked.failures:
             _name(target, checked.inputs, old or {})
+            self._place(target, checked.inputs)
         return checked
+
+    def _place(self, target: Target, inputs: Properties) -> None:
+        """Give an object without a namespace the configured one, if its kind has namespaces."""
+        wanted, metadata = self._namespace(), inputs.get("metadata")
+        if not wanted or not isinstance(metadata, dict) or metadata.get("namespace") or target.token == RELEASE:
+            return
+        manifest = objects.manifest(target, inputs)
+        try:
+            namespaced = self._reach(target).is_namespaced(manifest)
+        except UnknownKindError:
+            namespaced = True
+        except ProviderError:
+            return
+        if namespaced:
+            inputs["metadata"] = {**metadata, "namespace": wanted}
+
+    def _namespace(self) -> str:
+        given = self._configured.get("namespace")
+        return str(given or _context(self._configured).get("namespace") or "")
 
     def diff(self, target: Target, old: Properties, new: Properties, outputs: Properties) -> Change:
         change = super().diff(target, old, new, outputs)
-        replaces = list(change.replaces)
-        if _identity(old) != _identity(new):
-            replaces.append("metadata")
-        mutable, data = _IMMUTABLE_DATA.get(target.token, ("", ()))
-        if not self._configured.get(mutable):
-            replaces += [name for name in change.changed if name in data]
+        if target.token == RELEASE:
+            return change
+        before, after = objects.manifest(target, old), objects.manifest(target, new)
+        if objects.is_patch(target.token):
+            replaces = ["metadata"] if _place_of(before) != _place_of(after) else []
+        else:
+            replaces = objects.replaced_on(before, after, self._configured)
         # Two objects of one name cannot stand beside each other.
-        same_name = _identity(old) == _identity(new) and not _was_invented(target, new)
-        return Change(change.changed, tuple(dict.fromkeys(replaces)), bool(replaces) and same_name)
+        same = _place_of(before) == _place_of(after) and not _was_invented(target, new)
+        return Change(change.changed, tuple(replaces), bool(replaces) and same)
+
+    # -- the life of an object
+
+    def create(self, target: Target, inputs: Properties, *, preview: bool) -> Created:
+        if not preview:
+            return self.make(target, inputs)
+        echoed = Created("", dict(inputs))
+        if target.token == RELEASE or objects.is_patch(target.token) or contains(inputs, Unknown):
+            return echoed
+        manifest = objects.manifest(target, inputs)
+        try:
+            cluster = self._reach(target)
+            if not cluster.knows(manifest):
+                return echoed
+            made = self._send_new(cluster, target, manifest, "", dry=True)
+        except UnreachableError:
+            return echoed
+        except ApiError as error:
+            if error.status in (403, 404, 409) or (error.status == 400 and "dry" in str(error)):
+                return echoed
+            raise ProviderError(f"{_named(manifest)}: {error}") from error
+        made.pop("status", None)
+        return Created("", objects.outputs(target, inputs, made, ""))
 
     def make(self, target: Target, inputs: Properties) -> Created:
-        cluster, manifest = self._reach(target), _manifest(target, inputs)
-        _refuse_unwaited(target, manifest)
-        made = cluster.apply(manifest)
-        return Created(_id(made), _outputs(inputs, made))
+        cluster, manifest = self._reach(target), objects.manifest(target, inputs)
+        awaits.condition_of(manifest)
+        manager = _manager(manifest, {})
+        made = self._try_to_create(cluster, target, manifest, manager)
+        live, missing = awaits.wait_ready(cluster, manifest, made, target.timeout, self._cancelled, updating=False)
+        outputs = objects.outputs(target, inputs, live, manager)
+        if missing:
+            raise PartiallyCreated(
+                objects.object_id(live), outputs, f"{_named(live)} was created, but is not ready: {missing}"
+            )
+        return Created(objects.object_id(live), outputs)
+
+    def _try_to_create(self, cluster: Cluster, target: Target, manifest: Manifest, manager: str) -> Manifest:
+        """Create it; what it needs may be on its way."""
+        for pause in (*_PAUSES, None):
+            try:
+                return self._send_new(cluster, target, manifest, manager, dry=False)
+            except UnknownKindError:
+                if pause is None or self._cancelled.wait(pause):
+                    raise
+            except ApiError as error:
+                if error.status == 404 and pause is not None and not self._cancelled.wait(pause):
+                    continue
+                raise ProviderError(f"{_named(manifest)}: {_explained(error, manager)}") from error
+        raise AssertionError("the last try returns or raises")
+
+    def _send_new(self, cluster: Cluster, target: Target, manifest: Manifest, manager: str, *, dry: bool) -> Manifest:
+        if objects.is_patch(target.token) or self._configured.get("upsertExistingObjects"):
+            return cluster.apply(manifest, manager or fields.CREATED_BY, force=dry or self._forces(manifest), dry=dry)
+        return cluster.create(manifest, fields.CREATED_BY, dry=dry)
 
     def read(self, target: Target, id: str, inputs: Properties, outputs: Properties) -> Read | None:
-        known = cast("dict[str, Any]", outputs or inputs or _named_by(target, id))
-        found = self._reach(target).get(_manifest(target, known))
-        if found is None:
+        known = inputs or outputs
+        place = objects.named_by(target, id)
+        if known:
+            place |= {name: value for name, value in objects.manifest(target, known).items() if name != "metadata"}
+        try:
+            cluster = self._reach(target)
+            live = cluster.get(place)
+        except UnreachableError as error:
+            if self._configured.get("deleteUnreachable"):
+                return None
+            if self._configured.get("skipUpdateUnreachable"):
+                return Read(outputs, inputs)
+            raise UnreachableError(f"{target.name} cannot be read: {error}. {_GONE}") from error
+        if live is None:
             return None
-        told = _outputs(inputs, found)
-        return Read(told, inputs_as_given(inputs, told) if inputs else imported(told, schema_of(target.token).inputs))
+        told = objects.outputs(target, inputs, live, _manager(place, outputs))
+        if not inputs:
+            shape = {} if _is_custom(target.token) else schema_of(target.token).inputs
+            return Read(told, objects.imported(told, shape or told))
+        now = cast("Properties", objects.inputs_now(inputs, outputs, told))
+        if missing := awaits.missing_now(cluster, objects.manifest(target, inputs), live):
+            raise PartiallyCreated(id, told, f"{_named(live)} is not ready: {missing}", now)
+        return Read(told, now)
 
     def update(
         self, target: Target, id: str, old: Properties, new: Properties, outputs: Properties, *, preview: bool
     ) -> Properties:
-        if preview:
+        manifest = objects.manifest(target, new)
+        if preview and (target.token == RELEASE or contains(new, Unknown)):
             return super().update(target, id, old, new, outputs, preview=True)
-        return _outputs(new, self._reach(target).apply(_manifest(target, new)))
+        try:
+            cluster = self._reach(target)
+            if preview and not cluster.knows(manifest):
+                return dict(new)
+            return self._update(cluster, target, id, manifest, new, outputs, dry=preview)
+        except UnreachableError:
+            if not preview:
+                raise
+            return super().update(target, id, old, new, outputs, preview=True)
+
+    def _update(
+        self,
+        cluster: Cluster,
+        target: Target,
+        id: str,
+        manifest: Manifest,
+        new: Properties,
+        outputs: Properties,
+        *,
+        dry: bool,
+    ) -> Properties:
+        manager = _manager(manifest, outputs)
+        live = cluster.get(manifest)
+        if live is None:
+            raise ProviderError(f"{_named(manifest)} is gone, so it cannot be changed: refresh first")
+        try:
+            changed = self._send_changed(cluster, target, manifest, live, manager, dry=dry)
+        except ApiError as error:
+            if dry and error.status == 403:
+                return dict(new)
+            message = f"{_named(manifest)}: {_explained(error, manager)}"
+            if dry:
+                raise ProviderError(message) from error
+            # As the real provider does: it stands with the new inputs in the state, and is tried again.
+            raise PartiallyCreated(id, objects.outputs(target, new, live, manager), message) from error
+        if dry:
+            return objects.outputs(target, new, changed, manager)
+        live, missing = awaits.wait_ready(cluster, manifest, changed, target.timeout, self._cancelled, updating=True)
+        told = objects.outputs(target, new, live, manager)
+        if missing:
+            raise PartiallyCreated(id, told, f"{_named(live)} was changed, but is not ready: {missing}")
+        return told
+
+    def _send_changed(
+        self, cluster: Cluster, target: Target, manifest: Manifest, live: Manifest, manager: str, *, dry: bool
+    ) -> Manifest:
+        if manifest["kind"] == "CustomResourceDefinition" and not objects.is_patch(target.token):
+            version = live["metadata"]["resourceVersion"]
+            replaced = {**manifest, "metadata": {**manifest["metadata"], "resourceVersion": version}}
+            return cluster.replace(replaced, manager, dry=dry)
+        taken = [] if objects.is_patch(target.token) else fields.taken_over(live, manager)
+        if taken and not dry:
+            live = cluster.patch(manifest, taken)
+        force = self._forces(manifest) or fields.has_no_managers(live) or (dry and fields.was_created_here(live))
+        return cluster.apply(manifest, manager, force=force, dry=dry)
 
     def delete(self, target: Target, id: str, outputs: Properties) -> None:
-        self._reach(target).delete(_manifest(target, outputs), self._cancelled)
+        manifest = objects.manifest(target, {**outputs, "metadata": {}})
+        metadata = cast("dict[str, Any]", outputs.get("metadata") or {})
+        manifest["metadata"] = {**metadata, **objects.named_by(target, id)["metadata"]}
+        try:
+            cluster = self._reach(target)
+            if objects.is_patch(target.token):
+                _relinquish(cluster, manifest, _manager(manifest, outputs))
+                return
+            propagation = objects.annotation(manifest, "deletionPropagationPolicy").lower()
+            before = cluster.get(manifest)
+            if before is None:
+                return
+            cluster.delete(manifest, _PROPAGATION.get(propagation, "Foreground"))
+            left = awaits.wait_gone(cluster, manifest, before["metadata"]["uid"], target.timeout, self._cancelled)
+        except UnreachableError as error:
+            if self._configured.get("deleteUnreachable"):
+                return
+            raise UnreachableError(f"{target.name} cannot be deleted: {error}. {_GONE}") from error
+        except ApiError as error:
+            raise ProviderError(f"{_named(manifest)} cannot be deleted: {error}") from error
+        if left is not None:
+            held = ", ".join(left["metadata"].get("finalizers") or []) or "none"
+            raise ProviderError(f"{_named(manifest)} is being deleted, but is still there; its finalizers: {held}")
 
     def cancel(self) -> None:
         self._cancelled.set()
 
+    def _forces(self, manifest: Manifest) -> bool:
+        return objects.annotation(manifest, "patchForce") == "true" or bool(self._configured.get("enablePatchForce"))
+
     def _reach(self, target: Target) -> Cluster:
         if target.token == RELEASE:
             raise ProviderError("the sandbox's kubernetes plugin does not install charts: it has no Helm")
-        if self._cluster is None:
-            config = self._configured.get("kubeconfig")
-            if not isinstance(config, str):
-                raise ProviderError("the kubernetes provider has no kubeconfig")
-            self._cluster = Cluster(config)
-        return self._cluster
+        with self._opening:
+            if self._cluster is None:
+                parsed = _kubeconfig(self._configured)
+                if parsed is None:
+                    # The real provider would take ~/.kube/config: a sandbox has no business there.
+                    raise UnreachableError("the kubernetes provider has no kubeconfig")
+                self._cluster = Cluster(parsed, _context_name(self._configured), self._cancelled)
+            return self._cluster
 
 
-def _manifest(target: Target, properties: Properties) -> dict[str, Any]:
-    """The object to apply: what the engine's own and the cloud's additions leave."""
-    schema_kind = target.token.rpartition(":")[2]
-    version = target.token.split(":")[1]
-    group_version = str(properties.get("apiVersion") or version.removeprefix("core/"))
-    return {
-        **{name: value for name, value in properties.items() if not name.startswith("__") and name != "status"},
-        "apiVersion": group_version,
-        "kind": str(properties.get("kind") or schema_kind),
-    }
+_GONE: Final = (
+    "If the cluster is gone, PULUMI_K8S_DELETE_UNREACHABLE=true takes its objects out of the state without asking it"
+)
 
 
-def _outputs(inputs: Properties, found: dict[str, Any]) -> Properties:
-    """The object as the cluster tells it; texts that were given in clear are told in clear again."""
-    told: Properties = {**inputs, **found}
-    texts = inputs.get("stringData")
-    if isinstance(texts, dict):
-        data = cast("dict[str, str]", found.get("data") or {})
-        told["stringData"] = {
-            name: base64.b64decode(data[name]).decode(errors="replace") for name in texts if name in data
-        }
-    metadata = cast("dict[str, Any]", found.get("metadata") or {})
-    told["metadata"] = {name: value for name, value in metadata.items() if name != "managedFields"}
-    return told
+def _kubeconfig(configured: Properties) -> dict[str, Any] | None:
+    """The kubeconfig's content, given as its text or its path, with the cluster that the configuration chooses."""
+    given = configured.get("kubeconfig")
+    if not isinstance(given, str):
+        return None
+    is_path = "\n" not in given and len(given) < 4096 and Path(given).expanduser().is_file()
+    parsed = parse_kubeconfig(Path(given).expanduser().read_text() if is_path else given)
+    cluster = configured.get("cluster")
+    if parsed is None or not cluster:
+        return parsed
+    contexts = cast("list[dict[str, Any]]", parsed["contexts"])
+    changed = [{**each, "context": {**(each.get("context") or {}), "cluster": cluster}} for each in contexts]
+    return {**parsed, "contexts": changed}
 
 
-def _id(found: dict[str, Any]) -> str:
-    metadata = found["metadata"]
-    return f"{metadata['namespace']}/{metadata['name']}" if metadata.get("namespace") else str(metadata["name"])
+def _context_name(configured: Properties) -> str | None:
+    return cast("str | None", configured.get("context") or None)
 
 
-def _named_by(target: Target, id: str) -> dict[str, Any]:
-    namespace, _, name = id.rpartition("/")
-    return {"metadata": {"name": name, **({"namespace": namespace} if namespace else {})}}
+def _context(configured: Properties) -> dict[str, Any]:
+    """The context in use; empty when there is none."""
+    parsed = _kubeconfig(configured) or {}
+    wanted = _context_name(configured) or parsed.get("current-context")
+    contexts = cast("list[dict[str, Any]]", parsed.get("contexts") or [])
+    return next((each.get("context") or {} for each in contexts if each.get("name") == wanted), {})
 
 
-def _refuse_unwaited(target: Target, manifest: dict[str, Any]) -> None:
-    """The real provider waits until these are ready; who does not want that says so, and so must whoever uses this one.
+def _active(configured: Properties) -> dict[str, Any]:
+    """What the kubeconfig tells of the cluster in use; empty when it tells nothing."""
+    name, parsed = _context(configured).get("cluster"), _kubeconfig(configured) or {}
+    clusters = cast("list[dict[str, Any]]", parsed.get("clusters") or [])
+    return next((each.get("cluster") or {} for each in clusters if each.get("name") == name), {})
 
-    Raises:
-        ProviderError: the object would be waited for.
-    """
-    annotations = cast("dict[str, str]", manifest.get("metadata", {}).get("annotations") or {})
-    if manifest["kind"] in _AWAITED and annotations.get("pulumi.com/skipAwait") != "true":
-        raise ProviderError(
-            f"{target.name}: the sandbox's kubernetes plugin does not wait for a {manifest['kind']}: there is no kubelet; "
-            "annotate it with pulumi.com/skipAwait"
+
+def _manager(manifest: Manifest, outputs: Properties) -> str:
+    """The field manager: each resource has its own, so that two that manage one object find out."""
+    own = objects.annotation(manifest, "patchFieldManager") or outputs.get("__fieldManager")
+    return str(own or f"{fields.CREATED_BY}-{secrets.token_hex(4)}")
+
+
+def _relinquish(cluster: Cluster, manifest: Manifest, manager: str) -> None:
+    """Own no field any more; the object stays."""
+    metadata = manifest["metadata"]
+    place = {name: metadata[name] for name in ("name", "namespace") if metadata.get(name)}
+    if cluster.get(manifest) is not None:
+        bare = {"apiVersion": manifest["apiVersion"], "kind": manifest["kind"], "metadata": place}
+        cluster.apply(bare, manager, force=False, dry=False)
+
+
+def _explained(error: ApiError, manager: str) -> str:
+    if error.reason == "AlreadyExists":
+        return (
+            f"{error}. Import it, manage some of its fields with a Patch resource, or set upsertExistingObjects on the "
+            "provider"
         )
+    if error.reason == "Conflict":
+        return f"{manager} and another field manager want the same field to differ: {error}"
+    return str(error)
 
 
 def _is_custom(token: str) -> bool:
@@ -169,6 +387,19 @@ def _is_custom(token: str) -> bool:
     except SchemaError:
         return "." in token.split(":")[1].partition("/")[0]
     return False
+
+
+def _refusals(target: Target, inputs: Properties) -> list[Failure]:
+    if target.token == RELEASE:
+        return []
+    metadata = inputs.get("metadata")
+    given = metadata if isinstance(metadata, dict) else {}
+    failures: list[Failure] = []
+    if "generateName" in given and "name" not in given:
+        failures.append(Failure("metadata.generateName", "is not supported with server-side apply"))
+    if objects.is_patch(target.token) and "name" not in given and not isinstance(metadata, Unknown):
+        failures.append(Failure("metadata.name", "is required: a Patch resource names the object that it patches"))
+    return failures
 
 
 def _name(target: Target, inputs: Properties, old: Properties) -> None:
@@ -181,27 +412,24 @@ def _name(target: Target, inputs: Properties, old: Properties) -> None:
     if isinstance(metadata, Unknown):
         return
     given = cast("dict[str, Any]", metadata or {})
-    if "name" not in given and "generateName" not in given:
+    if "name" not in given:
         before = cast("dict[str, Any]", old.get("metadata") or {})
         inputs["metadata"] = {**given, "name": autoname(target, before.get("name"))}
 
 
-def _identity(inputs: Properties) -> tuple[Any, ...]:
-    metadata = cast("dict[str, Any]", inputs.get("metadata") or {})
-    return (inputs.get("apiVersion"), inputs.get("kind"), metadata.get("name"), metadata.get("namespace"))
+def _place_of(manifest: Manifest) -> tuple[Any, Any]:
+    metadata = manifest.get("metadata")
+    known = cast("dict[str, Any]", metadata) if isinstance(metadata, dict) else {}
+    return known.get("name"), known.get("namespace") or "default"
 
 
 def _was_invented(target: Target, inputs: Properties) -> bool:
-    name = cast("dict[str, Any]", inputs.get("metadata") or {}).get("name", inputs.get("name"))
-    return autoname(target, name) == name
+    name = _place_of(cast("Manifest", inputs))[0]
+    return name is not None and autoname(target, name) == name
 
 
-def _is_kubeconfig(content: str) -> bool:
-    try:
-        parsed: Any = yaml.safe_load(content)
-    except yaml.YAMLError:
-        return False
-    return isinstance(parsed, dict) and {"clusters", "users", "contexts"} <= set(cast("dict[str, Any]", parsed))
+def _named(manifest: Manifest) -> str:
+    return f"{manifest['kind']} {objects.object_id(manifest)}"
 
 
 PACKAGE = Kubernetes
