@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Final
 
 from .errors import ApiError, invalid, too_many
 from .fields import CHANGE, LABELS, NAME, Field, check, network
+from .hypervisor import tell
 from .kind import PROTECTION, Answer, Body, Kind, acted
 from .project import Entry, Project, refuse_locked
 
@@ -80,12 +81,16 @@ class Networks(Kind):
 
     def delete(self, project: Project, entry: Entry) -> Answer:
         self.refuse_protected(entry)
-        members = [*attached(project, "servers", entry["id"]), *attached(project, "load_balancers", entry["id"])]
+        servers = list(attached(project, "servers", entry["id"]))
+        members = [*servers, *attached(project, "load_balancers", entry["id"])]
         if members and project.cloud.settings.strict_network_delete:
             names = ", ".join(str(member["name"]) for member in members[:3])
             raise ApiError(409, "conflict", f"network has attached resources: {names}")
         for member in members:
             detach(member, entry["id"])
+        for server in servers:
+            tell(project, server, "changed")
+        project.cloud.rebalance(project)
         return super().delete(project, entry)
 
     def _add_subnet(self, project: Project, entry: Entry, body: Body) -> Answer:
