@@ -47,6 +47,8 @@ class Machine:
         self._environment, self._run_k3s, self._restarts = environment, run_k3s, restarts
         self._console: deque[str] = deque(maxlen=_LINES)
         self._units: dict[str, asyncio.Task[None]] = {}
+        self._ran: dict[str, tuple[units.Unit, asyncio.Event]] = {}
+        """Units that were started, and whether each has run once."""
 
     @property
     def dedicated(self) -> bool:
@@ -103,6 +105,7 @@ class Machine:
         self.on = False
         tasks = list(self._units.values())
         self._units.clear()
+        self._ran.clear()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -136,18 +139,25 @@ class Machine:
         if unit is None:
             self.say(f"systemd: {name} is none of the machine's own units: not started here")
         elif name not in self._units or self._units[name].done():
+            self._ran[name] = (unit, asyncio.Event())
             self._units[name] = asyncio.get_running_loop().create_task(self._run(unit))
 
     async def _run(self, unit: units.Unit) -> None:
         """As systemd does: again when it ends, if the unit says so."""
+        _, ran = self._ran[unit.name]
         if unit.unless is not None and self.root.path(unit.unless).exists():
+            ran.set()
             return
+        for earlier, done in list(self._ran.values()):
+            if unit.name in earlier.before:
+                await done.wait()
         for _ in range(self._restarts):
             try:
                 code = await self._execute(unit)
             except Exception as error:
                 self.say(f"{unit.name}: {type(error).__name__}: {error}")
                 code = 1
+            ran.set()
             for words in self.root.asked_of_systemd():
                 self._obey(["systemctl", *words])
             if not unit.restarts(code):

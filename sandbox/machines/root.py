@@ -16,8 +16,6 @@ from .cloud_init import WrittenFile
 from .facts import Attachment
 
 _STAND_INS: Final = Path(__file__).resolve().parent / "stand_ins"
-_PAUSE: Final = "0.4"
-"""Seconds that ``sleep`` takes, whatever it is asked for."""
 _SKELETON: Final = ("etc/rancher/k3s", "etc/rancher/node", "usr/local/bin", "var/lib", "var/log", "tmp")
 
 
@@ -91,7 +89,6 @@ class Root:
             "PLATFORM_STAND_IN": str(_STAND_INS / "k3s"),
             "PLATFORM_CURL": real["curl"],
             "PLATFORM_SLEEP": real["sleep"],
-            "PLATFORM_PAUSE": _PAUSE,
         }
         return environment if attempts is None else {**environment, "PLATFORM_ATTEMPTS": str(attempts)}
 

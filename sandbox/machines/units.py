@@ -22,6 +22,7 @@ class Unit:
         restart: ``no``, ``on-failure`` or ``always``.
         pause: Seconds before it starts again.
         unless: It does nothing when this path exists.
+        before: Units that start when this one has run.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Unit:
     restart: str = "no"
     pause: float = 0.0
     unless: str | None = None
+    before: Sequence[str] = ()
 
     def restarts(self, code: int) -> bool:
         """Whether it starts again after it has ended with this code."""
@@ -51,6 +53,7 @@ def read_unit(disk: Path, name: str) -> Unit | None:
         restart=content.get("Service", "Restart", fallback="no"),
         pause=float(content.get("Service", "RestartSec", fallback="0.1").removesuffix("s")) * _PACE,
         unless=condition.removeprefix("!") if condition.startswith("!") else None,
+        before=content.get("Unit", "Before", fallback="").split(),
     )
 
 

@@ -9,7 +9,9 @@ import pytest
 import yaml
 
 from sandbox.clouds import Loopback
+from sandbox.machines import MachineRoom
 from sandbox.machines.facts import ServerFacts
+from sandbox.world import Clock
 
 from .conftest import Running
 from .region import Region, edited
@@ -172,3 +174,22 @@ def test_addresses_are_those_of_running_machines_with_all_labels(booted: Running
     assert len(booted.room.addresses({"cluster": "fsn1"})) == 2
     booted.tell("power_off", server.id)
     assert booted.room.addresses({"cluster": "fsn1", "role": "server"}) == []
+
+
+def test_a_room_that_is_off_runs_nothing(loopback: Loopback, region: Region, tmp_path: Path) -> None:
+    running = Running(lambda: MachineRoom(tmp_path / "room", Clock(), None, octet=loopback.octet, boot="off"))
+    server = region.server(1)
+    try:
+        running.tell("power_on", server)
+        running.tell("balance", region.balancer(server))
+        assert (running.room.address_map(), running.room.console(server.id)) == ({}, "")
+        assert not (tmp_path / "room/machines").exists()
+    finally:
+        running.close()
+
+
+def test_what_an_earlier_room_left_is_removed(loopback: Loopback, tmp_path: Path) -> None:
+    """Ids begin again with each cloud: an old disk must not become a new machine's."""
+    (tmp_path / "machines/5/root/etc").mkdir(parents=True)
+    MachineRoom(tmp_path, Clock(), None, octet=loopback.octet, boot="booted")
+    assert not (tmp_path / "machines").exists()

@@ -25,7 +25,14 @@ def test_the_boot_unit_is_understood(tmp_path: Path) -> None:
         restart="on-failure",
         pause=1.0,
         unless="/var/lib/platform/booted",
+        before=[],
     )
+
+
+def test_the_vswitch_comes_before_the_boot_unit(tmp_path: Path) -> None:
+    found = unit(tmp_path, "platform-vswitch.service", (FILES / "vswitch.service").read_text())
+    assert found is not None
+    assert list(found.before) == ["platform-boot.service"]
 
 
 def test_k3s_unit_is_understood(tmp_path: Path) -> None:
