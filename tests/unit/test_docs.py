@@ -4,7 +4,6 @@ import re
 from pathlib import Path
 
 import pytest
-from sandbox.cloud import FileCloud
 
 from docs import generate
 from sandbox import inprocess
@@ -37,7 +36,7 @@ def test_every_dependency_has_its_reason() -> None:
     assert [name for name in declared if not re.search(rf"\b{name}\b", text)] == []
 
 
-def test_the_component_example_runs_in_another_project(tmp_path: Path) -> None:
+def test_the_component_example_runs_in_another_project() -> None:
     example = re.search(r"```python\n(.+?)```", (ROOT / "docs/components.md").read_text(), re.DOTALL)
     assert example is not None
     deployment = inprocess.run(
@@ -46,7 +45,6 @@ def test_the_component_example_runs_in_another_project(tmp_path: Path) -> None:
         stack="dev",
         config={"hcloud:token": "x" * 64},
         secret_keys={"hcloud:token"},
-        cloud=FileCloud(tmp_path),
     )
     subnets = deployment.by_type("hcloud:index/networkSubnet:NetworkSubnet")
     assert sorted(subnet.inputs["ipRange"] for subnet in subnets) == [
