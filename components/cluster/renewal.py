@@ -69,6 +69,8 @@ def restores(wanted: Sequence[Machine], deployed: Deployed, restore_from: str | 
 def refusals(wanted: Sequence[Machine], deployed: Deployed, *, restoring: bool = False) -> list[Refusal]:
     """Everything that this deployment must not do, all at once.
 
+    A cluster that was never ready has nothing to lose: until then machines may be replaced together, and undrained.
+
     Args:
         restoring: All servers are replaced together from a snapshot; the rules for servers do not hold then.
     """
@@ -77,8 +79,8 @@ def refusals(wanted: Sequence[Machine], deployed: Deployed, *, restoring: bool =
     for pool in sorted({change.machine.pool for change in planned}):
         of_pool = [change for change in planned if change.machine.pool == pool]
         if pool != SERVERS:
-            found += _refuse_agents(of_pool)
-        elif not restoring:
+            found += _refuse_agents(of_pool) if deployed.initialized else []
+        elif deployed.initialized and not restoring:
             found += _refuse_servers(of_pool, wanted, deployed)
         found += [refusal for change in of_pool for refusal in _refuse_protected(change)]
     return found
@@ -87,7 +89,7 @@ def refusals(wanted: Sequence[Machine], deployed: Deployed, *, restoring: bool =
 def needs_voters(wanted: Sequence[Machine], deployed: Deployed, *, restoring: bool = False) -> list[str]:
     """Node names of the servers that must be healthy voting members before a server is renewed; empty if none is."""
     renewed = {change.machine.number for change in changes(wanted, deployed) if change.machine.pool == SERVERS}
-    if not renewed or restoring:
+    if not renewed or restoring or not deployed.initialized:
         return []
     return [machine.name for machine in deployed.machines if machine.pool == SERVERS and machine.number not in renewed]
 

@@ -12,7 +12,9 @@ from .conftest import Runner
 SERVER = "hcloud:index/server:Server"
 
 
-def deployed(runner: Runner, *, drained: tuple[int, ...] = (), protected: bool = True) -> Runner:
+def deployed(
+    runner: Runner, *, drained: tuple[int, ...] = (), protected: bool = True, initialized: bool = True
+) -> Runner:
     """Put the committed machines of fsn1 into the cloud, as an earlier deployment left them."""
     types = {"server": "cx33", "general": "cx43"}
     for pool, numbers in {"server": (1, 2, 3), "general": (1, 2, 4)}.items():
@@ -28,6 +30,8 @@ def deployed(runner: Runner, *, drained: tuple[int, ...] = (), protected: bool =
                 labels["drained"] = "g1"
             name, kept = f"fsn1-{pool}-{number}", protected and pool == "server"
             runner.put_server(name, types[pool], labels, protected=kept)
+    if initialized:
+        runner.put_marker("fsn1")
     return runner
 
 
@@ -79,6 +83,20 @@ def test_an_agent_that_is_not_drained_is_not_replaced(runner: Runner) -> None:
 def test_an_agent_that_is_not_drained_is_not_removed(runner: Runner) -> None:
     message = refusal(deployed(runner).regions(general(nodes="1-2")))
     assert "fsn1.pools.general.drained.4" in message
+
+
+def test_a_cluster_that_was_never_ready_is_replaced_whole(runner: Runner) -> None:
+    """Wrong user_data in the first deployment must not be a dead end: nothing of it is worth keeping."""
+    every = {1: 2, 2: 2, 3: 2}
+    runner.regions(servers(generations=every)).regions(general(generations={1: 2, 2: 2, 4: 2}))
+    after = deployed(runner, protected=False, initialized=False).run("prod")
+    assert {machine.inputs["name"] for machine in after.by_type(SERVER)} == {
+        *(f"fsn1-server-{number}-g2" for number in every),
+        *(f"fsn1-general-{number}-g2" for number in (1, 2, 4)),
+    }
+    # Protection holds all the same: it is lifted first.
+    runner.servers()["fsn1-server-1"]["protection"].update(delete=True, rebuild=True)
+    assert "server-1 is protected: it cannot be replaced" in refusal(runner)
 
 
 def test_a_drained_agent_is_replaced_alone(runner: Runner, committed: dict[str, Deployment]) -> None:
