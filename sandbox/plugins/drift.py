@@ -10,10 +10,13 @@ def as_given(given: Value, found: Value) -> Value:
 
     Of an object of the SDK only the fields that were given count; a map such as labels is told whole.
     """
+    if not given and not found:
+        return given
     if isinstance(given, dict) and isinstance(found, dict):
-        if _is_object(found) and set(given) <= set(found):
-            return {name: as_given(value, found[name]) for name, value in given.items()}
-        return found
+        if not _is_object(found):
+            return found
+        told = {name: as_given(value, found.get(name)) for name, value in given.items()}
+        return {name: value for name, value in told.items() if value is not None}
     if isinstance(given, list) and isinstance(found, list) and len(given) == len(found):
         return [as_given(one, other) for one, other in zip(given, found, strict=True)]
     if isinstance(given, str) and isinstance(found, int) and not isinstance(found, bool):
@@ -24,8 +27,12 @@ def as_given(given: Value, found: Value) -> Value:
 
 
 def inputs_as_given(inputs: Properties, found: Properties) -> Properties:
-    """Inputs as they would have to be said now; what the cloud never tells stays as it was."""
-    return {name: as_given(given, found.get(name, given)) for name, given in inputs.items()}
+    """Inputs as they would have to be said now; what the cloud never tells stays as it was.
+
+    What it tells to be empty (None) is left out.
+    """
+    told = {name: as_given(given, found.get(name, given)) for name, given in inputs.items()}
+    return {name: value for name, value in told.items() if value is not None}
 
 
 def imported(found: Properties, names: Any) -> Properties:

@@ -85,10 +85,14 @@ class Created:
 
 @dataclass(frozen=True)
 class Read:
-    """A resource as the cloud tells it: its outputs, and the inputs that would make it so."""
+    """A resource as the cloud tells it: its outputs, and the inputs that would make it so.
+
+    ``id`` is told when it is another one than was asked for, as after some imports.
+    """
 
     outputs: Properties
     inputs: Properties
+    id: str | None = None
 
 
 class PartiallyCreated(ProviderError):  # noqa: N818  what it tells is not only an error

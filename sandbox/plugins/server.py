@@ -124,7 +124,9 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         )
         if found is None:
             return provider_pb2.ReadResponse(id="")
-        return provider_pb2.ReadResponse(id=request.id, properties=encode(found.outputs), inputs=encode(found.inputs))
+        return provider_pb2.ReadResponse(
+            id=found.id or request.id, properties=encode(found.outputs), inputs=encode(found.inputs)
+        )
 
     def Update(self, request: Any, context: grpc.ServicerContext) -> Any:
         outputs = _answer(

@@ -11,34 +11,67 @@ from ...check import Failure
 from ...drift import imported, inputs_as_given
 from ...package import EVERYTHING, Change, Created, Kind, Package, ProviderError, Read, Target, kind
 from ...schema import schema_of
-from ...values import Properties, Unknown
+from ...values import Properties
 from .api import Api, seconds
+from .checks import failures as refusals
+from .firewall import Firewall, FirewallAttachment
+from .load_balancer import (
+    LoadBalancer,
+    LoadBalancerNetwork,
+    LoadBalancerService,
+    LoadBalancerTarget,
+    id_of_target,
+)
 from .lookups import look_up
-from .objects import OBJECTS
-from .parts import PARTS
+from .objects import Network, PlacementGroup, PrimaryIp, SshKey, UploadedCertificate, Volume
+from .parts import NetworkRoute, NetworkSubnet, ServerNetwork, VolumeAttachment
 from .resource import Resource
 from .server import Server
-
-USER_DATA_LIMIT: Final = 32 * 1024
-"""Bytes of user_data that the Hetzner Cloud API takes."""
+from .sets import in_order
 
 TOKEN_LENGTH: Final = 64
 """Characters of an API token; the real provider refuses any other length."""
 
 ENDPOINT: Final = "https://api.hetzner.cloud/v1"
 
-_RESOURCES: Final[Mapping[str, Resource]] = {**OBJECTS, **PARTS, "Server": Server()}
+_RESOURCES: Final[Mapping[str, Resource]] = {
+    type(each).__name__: each
+    for each in (
+        Firewall(),
+        FirewallAttachment(),
+        LoadBalancer(),
+        LoadBalancerNetwork(),
+        LoadBalancerService(),
+        LoadBalancerTarget(),
+        Network(),
+        NetworkRoute(),
+        NetworkSubnet(),
+        PlacementGroup(),
+        PrimaryIp(),
+        Server(),
+        ServerNetwork(),
+        SshKey(),
+        UploadedCertificate(),
+        Volume(),
+        VolumeAttachment(),
+    )
+}
 
 _COMPUTED: Final[Mapping[str, tuple[str, ...]]] = {
-    "LoadBalancer": ("algorithm", "ipv4Id", "ipv6Id", "location", "networkZone"),
+    "Firewall": ("applyTos", "labels"),
+    "LoadBalancer": ("algorithm", "ipv4Id", "ipv6Id", "labels", "location", "networkZone"),
     "LoadBalancerNetwork": ("enablePublicInterface", "ip", "networkId"),
+    "LoadBalancerService": ("destinationPort", "healthCheck", "http", "listenPort", "proxyprotocol"),
     "LoadBalancerTarget": ("usePrivateIp",),
-    "PrimaryIp": ("assigneeId", "assigneeType", "autoDelete"),
-    "Server": ("firewallIds", "location", "networks", "placementGroupId"),
-    "ServerNetwork": ("aliasIps", "ip", "networkId"),
-    "Volume": ("location",),
+    "PrimaryIp": ("assigneeId", "assigneeType", "location"),
+    "Server": ("firewallIds", "image", "location", "networks", "publicNets"),
+    "ServerNetwork": ("ip", "networkId"),
+    "Volume": ("location", "serverId"),
 }
-"""Optional and computed, as the Terraform provider declares them."""
+"""Optional and computed, as the Terraform provider declares them: what a program does not say is no difference."""
+
+_HASHED: Final = ("userData",)
+"""Outputs that hold a hash: the inputs alone tell what was said."""
 
 
 def _token(name: str) -> str:
@@ -55,7 +88,6 @@ class Hcloud(Package):
     kinds: ClassVar[Mapping[str, Kind]] = {
         _token("Firewall"): kind(named=True),
         _token("FirewallAttachment"): kind("firewallId"),
-        _token("FloatingIp"): kind("type", "homeLocation", named=True),
         _token("LoadBalancer"): kind(
             *("location", "networkZone", "ipv4Id", "ipv6Id"), named=True, one_of=(("location", "networkZone"),)
         ),
@@ -63,17 +95,19 @@ class Hcloud(Package):
             "loadBalancerId", "networkId", "subnetId", "ip", one_of=(("networkId", "subnetId"),)
         ),
         _token("LoadBalancerService"): kind("loadBalancerId", "protocol", "listenPort"),
-        _token("LoadBalancerTarget"): kind(EVERYTHING),
+        _token("LoadBalancerTarget"): kind(
+            *("loadBalancerId", "serverId", "labelSelector", "ip"), one_of=(("serverId", "labelSelector", "ip"),)
+        ),
         _token("Network"): kind("ipRange", named=True),
         _token("NetworkRoute"): kind(EVERYTHING),
         _token("NetworkSubnet"): kind(EVERYTHING),
         _token("PlacementGroup"): kind(named=True),
-        _token("PrimaryIp"): kind("type", "location", "datacenter", one_of=(("location", "assigneeId", "datacenter"),)),
-        _token("Server"): kind("image", "location", "datacenter", "userData", "sshKeys", named=True),
+        _token("PrimaryIp"): kind("type", "location", one_of=(("location", "assigneeId"),)),
+        _token("Server"): kind("image", "location", "userData", "sshKeys", named=True),
         _token("ServerNetwork"): kind(EVERYTHING, "!aliasIps", one_of=(("networkId", "subnetId"),)),
         _token("SshKey"): kind("publicKey"),
         _token("UploadedCertificate"): kind("certificate", "privateKey", named=True),
-        _token("Volume"): kind("location", "format", named=True),
+        _token("Volume"): kind("location", named=True),
         _token("VolumeAttachment"): kind("volumeId", "serverId"),
     }
 
@@ -97,8 +131,13 @@ class Hcloud(Package):
 
     def configure(self, inputs: Properties) -> None:
         super().configure(inputs)
-        poll = seconds(str(inputs.get("pollInterval") or "500ms"))
-        self._api = Api(str(inputs["token"]), str(inputs.get("endpoint") or ENDPOINT), poll, self._cancelled)
+        self._api = Api(
+            str(inputs["token"]),
+            str(inputs.get("endpoint") or ENDPOINT),
+            self._cancelled,
+            poll=seconds(str(inputs.get("pollInterval") or "500ms")),
+            constant=inputs.get("pollFunction") == "constant",
+        )
 
     def __init__(self, *arguments: object) -> None:
         super().__init__(*arguments)  # pyright: ignore[reportArgumentType]  its own arguments, passed through
@@ -117,60 +156,74 @@ class Hcloud(Package):
     # -- resources
 
     def check_more(self, target: Target, inputs: Properties) -> list[Failure]:
-        failures: list[Failure] = []
-        if "datacenter" in inputs:
-            failures.append(Failure("datacenter", "was removed from the Hetzner Cloud API: give location instead"))
-        if target.token == _token("Server"):
-            failures += _check_server(inputs)
-        return failures
+        name = _name(target)
+        if name not in _RESOURCES:
+            return [Failure("", f"the sandbox's hcloud plugin does not make {target.token}")]
+        return list(refusals(name, inputs))
 
     def make(self, target: Target, inputs: Properties) -> Created:
-        return self._resource(target).make(self.api, inputs)
+        made = self._resource(target).make(self.api, inputs)
+        return Created(made.id, _without_empty(in_order(inputs, made.outputs)))
 
     def read(self, target: Target, id: str, inputs: Properties, outputs: Properties) -> Read | None:
-        found = self._resource(target).read(self.api, id, inputs, outputs)
+        known = outputs | inputs
+        found = self._resource(target).read(self.api, id, known)
         if found is None:
             return None
-        told = inputs_as_given(inputs, found) if inputs else imported(found, schema_of(target.token).inputs)
-        return Read(found, told)
+        found = in_order(known, found)
+        told = self._told(target, inputs, found) if inputs else imported(found, schema_of(target.token).inputs)
+        # A target is imported under another id than the one that it has from then on.
+        renamed = id_of_target(found) if _name(target) == "LoadBalancerTarget" else None
+        return Read(_without_empty(outputs | found), told, renamed)
 
     def diff(self, target: Target, old: Properties, new: Properties, outputs: Properties) -> Change:
-        # What a program leaves to the cloud is no change, whatever an import told of it.
-        computed = _COMPUTED.get(target.token.rpartition(":")[2], ())
-        left = {name: value for name, value in old.items() if name in new or name not in computed}
-        return super().diff(target, left, new, outputs)
+        return super().diff(target, self._stated(target, old, new, outputs), new, outputs)
 
     def update(
         self, target: Target, id: str, old: Properties, new: Properties, outputs: Properties, *, preview: bool
     ) -> Properties:
         if preview:
             return super().update(target, id, old, new, outputs, preview=True)
-        return self._resource(target).update(self.api, id, old, new, outputs)
+        before = self._stated(target, old, new, outputs)
+        found = in_order(new, self._resource(target).update(self.api, id, before, new))
+        kept = {name: value for name, value in outputs.items() if name not in old}
+        return _without_empty(kept | new | found)
 
     def delete(self, target: Target, id: str, outputs: Properties) -> None:
         self._resource(target).delete(self.api, id, outputs)
+
+    def _told(self, target: Target, inputs: Properties, found: Properties) -> Properties:
+        """Inputs that would make the resource what the cloud tells that it is."""
+        computed = _COMPUTED.get(_name(target), ())
+        names = {name for name in schema_of(target.token).inputs if name not in computed and name not in inputs}
+        given = {name: value for name, value in found.items() if name not in _HASHED}
+        return inputs_as_given(inputs, given) | imported(given, names)
+
+    def _stated(self, target: Target, old: Properties, new: Properties, outputs: Properties) -> Properties:
+        """The state to compare new inputs with: what was last told of the resource.
+
+        What a program leaves to the cloud is left out, whatever an import told of it.
+        """
+        told = self._told(target, old, outputs) if outputs else old
+        computed = _COMPUTED.get(_name(target), ())
+        return {name: value for name, value in told.items() if name in new or name not in computed}
 
     def call(self, token: str, arguments: Properties) -> Properties:
         found = look_up(self.api, token, arguments)
         return super().call(token, arguments) if found is None else found
 
     def _resource(self, target: Target) -> Resource:
-        name = target.token.rpartition(":")[2]
-        if name not in _RESOURCES:
+        if (name := _name(target)) not in _RESOURCES:
             raise ProviderError(f"the sandbox's hcloud plugin does not make {target.token}")
         return _RESOURCES[name]
 
 
-def _check_server(inputs: Properties) -> list[Failure]:
-    failures: list[Failure] = []
-    user_data = inputs.get("userData")
-    if isinstance(user_data, str) and len(user_data.encode()) > USER_DATA_LIMIT:
-        size = len(user_data.encode())
-        failures.append(Failure("userData", f"is {size} bytes long; at most {USER_DATA_LIMIT} are allowed"))
-    protections = [inputs.get(name, False) for name in ("deleteProtection", "rebuildProtection")]
-    if protections[0] != protections[1] and not any(isinstance(value, Unknown) for value in protections):
-        failures.append(Failure("rebuildProtection", "must be the same as deleteProtection"))
-    return failures
+def _name(target: Target) -> str:
+    return target.token.rpartition(":")[2]
+
+
+def _without_empty(properties: Properties) -> Properties:
+    return {name: value for name, value in properties.items() if value is not None}
 
 
 PACKAGE = Hcloud

@@ -7,8 +7,10 @@ from ...package import ProviderError
 from ...schema import Property, Shape, schema_of
 from ...values import Properties, Value
 from .api import Api, Entry
-from .objects import OBJECTS
-from .resource import camelized
+from .firewall import Firewall
+from .load_balancer import LoadBalancer
+from .objects import Network, PlacementGroup, PrimaryIp, SshKey, UploadedCertificate, Volume
+from .resource import Named, camelized
 from .server import Server
 
 _LISTS = {
@@ -23,7 +25,18 @@ _LISTS = {
     "getVolumes": "volumes",
 }
 _SINGLES = {name.removesuffix("s"): kind for name, kind in _LISTS.items()}
-_TYPES = {each.kind: each for each in (*OBJECTS.values(), Server())}
+_OBJECTS: tuple[Named, ...] = (
+    Firewall(),
+    LoadBalancer(),
+    Network(),
+    PlacementGroup(),
+    PrimaryIp(),
+    Server(),
+    SshKey(),
+    UploadedCertificate(),
+    Volume(),
+)
+_TYPES = {each.kind: each for each in _OBJECTS}
 _EMPTY: dict[str, Value] = {"string": "", "integer": 0, "number": 0, "boolean": False}
 
 
@@ -86,7 +99,7 @@ def _found(api: Api, kind: str, arguments: Properties) -> list[Entry]:
 
 def _described(kind: str, entry: Entry, shape: Shape) -> dict[str, Value]:
     """An object as a look-up shows it: every field that the SDK's type requires is there."""
-    attributes: dict[str, Any] = {**_TYPES[kind].outputs(entry), "id": entry["id"]}
+    attributes: dict[str, Any] = {**_TYPES[kind].outputs(entry, {}), "id": entry["id"]}
     return _shaped(attributes, shape)
 
 

@@ -1,27 +1,31 @@
 """What every type of resource can do, and how its properties and the API's fields translate."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Protocol, cast
 
-from ...package import Created, ProviderError
+from ...package import Created, PartiallyCreated, ProviderError
 from ...values import Properties, Value
-from .api import Api, Entry, RefusedError
+from .api import Api, Entry
 
 
 class Resource(Protocol):
-    """A type of resource."""
+    """A type of resource. Outputs that are None are told to be empty."""
 
     def make(self, api: Api, inputs: Properties) -> Created:
-        """Create it."""
+        """Create it.
+
+        Raises:
+            PartiallyCreated: it is there, and something after that failed.
+        """
         ...
 
-    def read(self, api: Api, id: str, inputs: Properties, outputs: Properties) -> Properties | None:
-        """What the cloud tells; None when it is gone. Both inputs and outputs are empty at an import."""
+    def read(self, api: Api, id: str, known: Properties) -> Properties | None:
+        """What the cloud tells; None when it is gone. ``known`` is the state, and empty at an import."""
         ...
 
-    def update(self, api: Api, id: str, old: Properties, new: Properties, outputs: Properties) -> Properties:
-        """Change it in place; returns its outputs."""
+    def update(self, api: Api, id: str, old: Properties, new: Properties) -> Properties:
+        """Change it in place; returns what the cloud tells then."""
         ...
 
     def delete(self, api: Api, id: str, outputs: Properties) -> None:
@@ -35,107 +39,117 @@ class Named:
     kind: ClassVar[str]
     singular: ClassVar[str]
     renamed: ClassVar[Mapping[str, str]] = {}
-    """Properties by field, where camel case alone does not do."""
+    """Further outputs by field."""
     sent: ClassVar[tuple[str, ...]] = ()
     """Properties that a create sends, beside name and labels."""
     protectable: ClassVar[bool] = False
-    retried_delete: ClassVar[tuple[str, ...]] = ()
-    """Refusals after which a delete is tried again."""
-    delete_attempts: ClassVar[int] = 9
+    asks_by_name: ClassVar[bool] = False
+    """Whether the provider, when there is nothing of an id, asks for something of that name."""
+
+    # -- creating
 
     def make(self, api: Api, inputs: Properties) -> Created:
-        """Create, wait, protect, read."""
         answer = api.post(f"/{self.kind}", self.body(inputs))
         id = answer[self.singular]["id"]
-        return finished(str(id), inputs, lambda: self._finish(api, id, answer, inputs))
-
-    def _finish(self, api: Api, id: int, answer: Entry, inputs: Properties) -> Properties:
-        api.wait([answer.get("action"), *answer.get("next_actions", []), *answer.get("actions", [])])
-        self.complete(api, id, inputs)
-        if self.protectable and inputs.get("deleteProtection"):
-            self.protect(api, id, True)
-        elif not self.protectable and not answer.get("action"):
-            return inputs | self.outputs(answer[self.singular])
-        return inputs | self.outputs(api.get(f"/{self.kind}/{id}")[self.singular])
+        return recorded(str(id), inputs, lambda: self._complete(api, id, answer, inputs))
 
     def body(self, inputs: Properties) -> Entry:
         """What a create sends."""
-        fields = {snake(name): plain_value(inputs[name]) for name in ("name", "labels", *self.sent) if name in inputs}
-        return {self._field(name): value for name, value in fields.items()}
+        return {snake(name): inputs[name] for name in ("name", "labels", *self.sent) if name in inputs}
 
-    def _field(self, name: str) -> str:
-        return name
+    def _complete(self, api: Api, id: int, answer: Entry, inputs: Properties) -> Properties:
+        api.wait([answer.get("action")])
+        following: list[Entry] = answer.get("next_actions", [])
+        for action in following:
+            api.wait([action])
+        if self.protectable and inputs.get("deleteProtection"):
+            self.protect(api, id, inputs)
+        return self.outputs(api.get(f"/{self.kind}/{id}")[self.singular], inputs)
 
-    def complete(self, api: Api, id: int, inputs: Properties) -> None:
-        """What a create does after the object is there."""
+    def protect(self, api: Api, id: int, inputs: Properties) -> None:
+        """Protect it or lift that, as the inputs say."""
+        api.act(f"/{self.kind}/{id}/actions/change_protection", {"delete": bool(inputs.get("deleteProtection"))})
 
-    def protect(self, api: Api, id: int, on: bool) -> None:
-        """Switch the protection."""
-        api.act(f"/{self.kind}/{id}/actions/change_protection", {"delete": on})
+    # -- reading
 
-    def read(self, api: Api, id: str, inputs: Properties, outputs: Properties) -> Properties | None:
-        """One request."""
-        found = api.find(f"/{self.kind}/{id}")
-        return None if found is None else outputs | self.outputs(found[self.singular])
+    def find(self, api: Api, id: str) -> Entry | None:
+        """The object; None when it is gone."""
+        if self.asks_by_name:
+            return api.look_up(self.kind, self.singular, id)
+        found = api.find(f"/{self.kind}/{number(id)}")
+        return None if found is None else found[self.singular]
 
-    def outputs(self, entry: Entry) -> Properties:
-        """Properties by what the API tells."""
+    def read(self, api: Api, id: str, known: Properties) -> Properties | None:
+        found = self.find(api, id)
+        return None if found is None else self.outputs(found, known)
+
+    def outputs(self, entry: Entry, known: Properties) -> Properties:
+        """Properties by what the API tells; ``known`` says how the program spells them."""
+        del known
         told: Properties = {"name": entry["name"], "labels": entry["labels"]}
-        for field, value in entry.items():
-            if name := self.renamed.get(field):
-                told[name] = value
+        told |= {name: entry[field] for field, name in self.renamed.items()}
         for name in self.sent:
             if (field := snake(name)) in entry and not isinstance(entry[field], dict):
                 told[name] = entry[field]
-        if "location" in entry and isinstance(entry["location"], dict):
+        if isinstance(entry.get("location"), dict):
             told["location"] = entry["location"]["name"]
         if self.protectable:
             told["deleteProtection"] = entry["protection"]["delete"]
         return told
 
-    def update(self, api: Api, id: str, old: Properties, new: Properties, outputs: Properties) -> Properties:
-        """Name and labels, then what the type knows, then the protection."""
-        changed = {name for name in {*old, *new} if old.get(name) != new.get(name)}
-        if body := self.changes(changed, new):
-            api.put(f"/{self.kind}/{id}", body)
-        self.alter(api, int(id), changed, old, new)
+    # -- changing
+
+    def update(self, api: Api, id: str, old: Properties, new: Properties) -> Properties:
+        entry = self.existing(api, id)
+        changed = differing(old, new)
+        for name in ("name", "labels"):
+            if name in changed:
+                api.put(f"/{self.kind}/{entry['id']}", {name: new.get(name) or {}})
+        self.alter(api, entry, changed, old, new)
         if self.protectable and "deleteProtection" in changed:
-            self.protect(api, int(id), bool(new.get("deleteProtection")))
-        read = self.read(api, id, new, {})
-        if read is None:
-            raise ProviderError(f"{self.singular} {id} is gone")
-        return {name: value for name, value in outputs.items() if name not in old} | new | read
+            self.protect(api, entry["id"], new)
+        return self.outputs(self.existing(api, id), new)
 
-    def changes(self, changed: set[str], new: Properties) -> Entry:
-        """What PUT sends."""
-        body: Entry = {}
-        if "name" in changed and "name" in new:
-            body["name"] = new["name"]
-        if "labels" in changed:
-            body["labels"] = plain_value(new.get("labels") or {})
-        return body
+    def existing(self, api: Api, id: str) -> Entry:
+        """The object.
 
-    def alter(self, api: Api, id: int, changed: set[str], old: Properties, new: Properties) -> None:
-        """What else can change in place."""
+        Raises:
+            ProviderError: it is gone.
+        """
+        entry = self.find(api, id)
+        if entry is None:
+            raise gone(f"{self.singular} {id}")
+        return entry
+
+    def alter(self, api: Api, entry: Entry, changed: set[str], old: Properties, new: Properties) -> None:
+        """What can change in place, beside name, labels and protection."""
+
+    # -- deleting
 
     def delete(self, api: Api, id: str, outputs: Properties) -> None:
-        """Delete, with the attempts that the provider makes."""
-        answer = api.retry(self.retried_delete, lambda: api.delete(f"/{self.kind}/{id}"), self.delete_attempts)
-        api.wait([answer.get("action")])
+        api.wait([api.delete(f"/{self.kind}/{id}").get("action")])
 
 
-def finished(id: str, inputs: Properties, work: Any) -> Created:
+def recorded(id: str, inputs: Properties, work: Callable[[], Properties]) -> Created:
     """A resource whose id is known is recorded, even when what follows fails.
 
     Raises:
         PartiallyCreated: it failed.
     """
-    from ...package import PartiallyCreated  # noqa: PLC0415
-
     try:
-        return Created(id, work())
+        return Created(id, inputs | work())
     except ProviderError as error:
-        raise PartiallyCreated(id, dict(inputs), str(error)) from error
+        raise PartiallyCreated(id, dict(inputs), str(error), dict(inputs)) from error
+
+
+def gone(what: str) -> ProviderError:
+    """What an update says of a resource that was deleted behind the engine's back."""
+    return ProviderError(f"{what} does not exist any more: run `pulumi refresh`")
+
+
+def differing(old: Properties, new: Properties) -> set[str]:
+    """Names of the properties that are not the same."""
+    return {name for name in {*old, *new} if old.get(name) != new.get(name)}
 
 
 def snake(name: str) -> str:
@@ -163,28 +177,18 @@ def snaked(value: Any) -> Any:
     return [snaked(item) for item in cast("list[Any]", value)] if isinstance(value, list) else value
 
 
-def plain_value(value: Value) -> Any:
-    """A property for the API: labels and the like keep their keys."""
-    return value
-
-
 def number(value: Value) -> int:
-    """An id, which programs give as a number or a text."""
+    """An id, which programs give as a number or a text.
+
+    Raises:
+        ProviderError: it is none.
+    """
     try:
         return int(str(value))
     except ValueError as error:
         raise ProviderError(f"{value!r} is no id") from error
 
 
-__all__ = [
-    "Api",
-    "Entry",
-    "Named",
-    "RefusedError",
-    "Resource",
-    "camelized",
-    "finished",
-    "number",
-    "plain_value",
-    "snaked",
-]
+def entries(properties: Properties, name: str) -> list[Any]:
+    """A property that is a list; empty when it is not given."""
+    return cast("list[Any]", properties.get(name) or [])
