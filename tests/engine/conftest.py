@@ -24,6 +24,8 @@ from . import one_to_one
 
 ROOT = Path(__file__).resolve().parents[2]
 ADMINISTRATOR = "EXAMPLEKEYADMIN00000"
+KEPT = {"example-platform-postgres", "example-platform-volumes"}
+"""Buckets with object lock, which a destroy leaves where they are."""
 
 
 def needed(name: str) -> Tool:

@@ -24,7 +24,7 @@ from sandbox.engine import EngineError
 from sandbox.object_store import ObjectStore
 from sandbox.toolchain import Tool
 
-from .conftest import Project, made
+from .conftest import KEPT, Project, made
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
 
@@ -160,6 +160,7 @@ def test_slow_actions_small_pages_and_lists_that_lag_behind_change_nothing(share
 def test_a_destroy_that_was_cut_off_goes_on(shared: Project) -> None:
     shared.edit_stack("shared", lambda block: block.update(protection=False))
     shared.up("shared")
+    shared.kept_buckets = KEPT
     fault(shared, kind="status", method="DELETE", path="/primary_ips/", status=503, times=3)
     with pytest.raises(EngineError):
         shared.engine.destroy("shared")

@@ -9,14 +9,12 @@ from sandbox.engine import EngineError
 from sandbox.hetzner.hypervisor import facts
 from sandbox.scratch import dummy
 
-from .conftest import Project
+from .conftest import KEPT, Project
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
 
 SERVER = "hcloud:index/server:Server"
 STACKS = {"shared": None, "prod": "fsn1", "dr": "nbg1"}
-KEPT = {"example-platform-postgres", "example-platform-volumes", "example-platform-etcd"}
-"""Buckets that a destroy leaves where they are."""
 
 
 def changes(deployment: Deployment) -> dict[str, int]:
