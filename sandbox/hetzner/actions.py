@@ -34,6 +34,11 @@ class Run:
     locks: Entry | None = None
     followers: list["Run"] = field(default_factory=list["Run"])
 
+    @property
+    def is_instant(self) -> bool:
+        """Whether it takes no time."""
+        return self.seconds <= 0 and (self.fault is None or self.fault.kind == "error")
+
 
 class Actions:
     """All actions of a project, and those that run.
@@ -76,9 +81,9 @@ class Actions:
         if run.fault is not None and run.fault.kind == "stuck":
             return
         late = run.fault.seconds if run.fault is not None and run.fault.kind == "slow" else 0.0
-        self._world.clock.call_later(run.seconds + late, lambda: self._end(run))
+        self._world.clock.call_later(run.seconds + late, lambda: self.end(run))
 
-    def _end(self, run: Run) -> None:
+    def end(self, run: Run) -> None:
         """Ends an action and those that follow it and take no time: clients see all of them over at once."""
         if self._running.pop(run.action["id"], None) is None:
             return
@@ -90,8 +95,8 @@ class Actions:
         if run.then is not None:
             run.then()
         for follower in run.followers:
-            if follower.seconds <= 0 and (follower.fault is None or follower.fault.kind == "error"):
-                self._end(follower)
+            if follower.is_instant:
+                self.end(follower)
             else:
                 self._begin(follower)
 

@@ -83,12 +83,21 @@ class Kind:
 
     def protect(self, project: Project, entry: Entry, body: Body) -> Answer:
         """The action ``change_protection`` of kinds that know ``delete`` alone."""
-        entry["protection"] = {"delete": body.get("delete", entry["protection"]["delete"])}
-        return acted(project.act("change_protection", [(self.singular, entry["id"])]))
+        wanted = {"delete": body.get("delete", entry["protection"]["delete"])}
+        return acted(change_protection(project, self.singular, entry, wanted))
 
     def refuse_protected(self, entry: Entry) -> None:
         """See `refuse_protected`."""
         refuse_protected(entry, self.singular.replace("_", " "))
+
+
+def change_protection(project: Project, type: str, entry: Entry, wanted: dict[str, bool]) -> Entry:
+    """The action; nothing happens on any machine, so that it is over when it is told."""
+
+    def changed() -> None:
+        entry["protection"] = wanted
+
+    return project.act("change_protection", [(type, entry["id"])], changed, at_once=True)
 
 
 def acted(action: Entry) -> Answer:

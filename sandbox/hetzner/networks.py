@@ -105,7 +105,9 @@ class Networks(Kind):
             raise ApiError(404, "not_found", f"network {entry['id']} has no subnet {body['ip_range'][:40]!r}")
         inside = [ip for ip in used(project, entry["id"]) if ip in ip_network(found["ip_range"])]
         if inside:
-            raise ApiError(422, "service_error", f"subnet {found['ip_range']} has attached resources: {inside[0]}")
+            # Providers look for these words.
+            told = f"cannot delete subnet {found['ip_range']}: servers are attached to it, such as {inside[0]}"
+            raise ApiError(422, "service_error", told)
         entry["subnets"].remove(found)
         return acted(project.act("delete_subnet", [(self.singular, entry["id"])], locks=entry))
 

@@ -93,6 +93,7 @@ class Project:
         latency: tuple[str, ...] = (),
         locks: Entry | None = None,
         follows: Entry | None = None,
+        at_once: bool = False,
     ) -> Entry:
         """Start an action; it ends after its latency. Returns it as it is at the start.
 
@@ -104,6 +105,7 @@ class Project:
             latency: Name and qualifiers of its latency; the command unless told.
             locks: An object that takes no other conflicting action meanwhile.
             follows: The action that must have succeeded before.
+            at_once: Whether it is over when it is told, unless it has a latency.
         """
         resources = list(resources)
         action: Entry = {
@@ -119,7 +121,11 @@ class Project:
         seconds = self.cloud.world.latencies.seconds(*(latency or (command,)))
         fault = self.cloud.world.faults.action(command, resources[0][0] if resources else "")
         told = dict(action)
-        self.actions.start(Run(action, seconds, fault, then, otherwise, locks), follows)
+        run = Run(action, seconds, fault, then, otherwise, locks)
+        self.actions.start(run, follows)
+        if at_once and run.is_instant:
+            self.actions.end(run)
+            return dict(action)
         return told
 
     def actions_of(self, type: str, id: int | None = None) -> list[Entry]:

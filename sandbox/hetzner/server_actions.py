@@ -7,7 +7,7 @@ from . import primary_ips, server_networks, server_power
 from .errors import ApiError, invalid
 from .fields import LABELS, Field
 from .images import snapshot
-from .kind import Answer, Body, acted
+from .kind import Answer, Body, acted, change_protection
 from .placement_groups import check_room
 from .project import Entry, Project, refuse_locked
 
@@ -35,8 +35,7 @@ def _change_protection(project: Project, entry: Entry, body: Body) -> Answer:
     wanted = {**entry["protection"], **body}
     if wanted["delete"] != wanted["rebuild"]:
         raise invalid({"rebuild": ["delete and rebuild protection must be equal"]})
-    entry["protection"] = wanted
-    return acted(project.act("change_protection", [("server", entry["id"])]))
+    return acted(change_protection(project, "server", entry, wanted))
 
 
 def _backup(command: str, window: str | None) -> Callable[[Project, Entry, Body], Answer]:

@@ -153,8 +153,18 @@ def _change_type(project: Project, entry: Entry, body: Body) -> Answer:
     server_choices.location(project, type, entry["location"]["name"])
     server_choices.refuse_out_of_stock(project, type, entry["location"]["name"])
     disk = type["disk"] if body["upgrade_disk"] else entry["primary_disk_size"]
-    after = {"status": "off", "server_type": type, "primary_disk_size": disk}
-    return acted(transit(project, entry, "change_server_type", "migrating", after))
+    # "This copies the content of its disk, and starts it again."
+    after = {"status": "running", "server_type": type, "primary_disk_size": disk}
+    return acted(
+        transit(
+            project,
+            entry,
+            "change_server_type",
+            "migrating",
+            after,
+            lambda: tell(project, entry, "power_on"),
+        )
+    )
 
 
 ACTIONS: Final[dict[str, Any]] = {

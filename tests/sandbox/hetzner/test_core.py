@@ -661,7 +661,7 @@ def test_actions_on_their_way_are_over_after_a_restart(catalogue: Catalogue) -> 
         assert {name: each["status"] for name, each in servers.items()} == {
             "stopping": "off",
             "starting": "running",
-            "migrating": "off",
+            "migrating": "running",
             "new-off": "off",
             "new": "running",
         }
