@@ -161,7 +161,7 @@ def test_a_destroy_that_was_cut_off_goes_on(shared: Project) -> None:
     shared.edit_stack("shared", lambda block: block.update(protection=False))
     shared.up("shared")
     shared.kept_buckets = KEPT
-    fault(shared, kind="status", method="DELETE", path="/primary_ips/", status=503, times=3)
+    fault(shared, kind="status", method="DELETE", path="/primary_ips/", status=423, code="protected", times=3)
     with pytest.raises(EngineError):
         shared.engine.destroy("shared")
     assert shared.differences() == []
