@@ -20,7 +20,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 
-
 class ClusterApi:
     """Listens on a free loopback port from the start, and answers once it was given the cluster's CA."""
 
