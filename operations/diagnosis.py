@@ -88,6 +88,20 @@ def lock_findings(locks: Iterable[Lock], lines: Lines) -> Iterator[Finding]:
             )
 
 
+def plugin_findings(locks: Iterable[Lock], plugins: Iterable[int]) -> Iterator[Finding]:
+    """A command was killed, and what it had started is not over."""
+    running = sorted(plugins)
+    stale = [lock for lock in locks if lock.here and not lock.runs()]
+    if stale and running:
+        yield Finding(
+            "busy",
+            ", ".join(sorted({lock.stack for lock in stale})),
+            f"provider plugins of a command that was killed still end what they had begun (pid {', '.join(map(str, running))}): "
+            "look again when they are gone",
+            blind=True,
+        )
+
+
 def pending_findings(state: StackState, found: Mapping[str, CloudObject], lines: Lines) -> Iterator[Finding]:
     """Operations that were cut off: one finding a stack, since one refresh resolves them all.
 

@@ -13,6 +13,7 @@ from .compare import Comparison, compare
 from .diagnosis import Finding
 from .imports import Import, ImportFile, Planned, import_file, match, read_plan
 from .objects import CLOUDFLARE, CloudObject
+from .processes import orphaned_plugins
 from .pulumi import ROOT, Pulumi, PulumiError
 from .reading import Clouds, Stacks, read_clouds, read_locations, read_stacks
 
@@ -65,6 +66,7 @@ class Doctor:
         """
         stacks = read_stacks(self.pulumi)
         report = Report(findings=list(diagnosis.lock_findings(stacks.locks, self.pulumi)))
+        report.findings += diagnosis.plugin_findings(stacks.locks, orphaned_plugins())
         report.findings += stacks.findings
         if not stacks.names:
             report.findings.append(

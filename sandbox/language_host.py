@@ -27,6 +27,8 @@ from .plugins.protocol import CHANNEL_OPTIONS, language_pb2, language_pb2_grpc, 
 SHOWN = 32
 """Exit status of a program whose error the engine was told already."""
 
+_ORPHANED_SECONDS = 1.0
+
 _CONFIG = "PULUMI_CONFIG"
 _SECRET_KEYS = "PULUMI_CONFIG_SECRET_KEYS"
 _UNHANDLED = "Program failed with an unhandled exception:\n"
@@ -74,10 +76,14 @@ class Servicer(language_pb2_grpc.LanguageRuntimeServicer):
 
     def Cancel(self, request: Any, context: grpc.ServicerContext) -> Any:
         del context
+        self.end()
+        return request
+
+    def end(self) -> None:
+        """End the programs that run."""
         for process in self._running:
             if process.poll() is None:
                 process.terminate()
-        return request
 
     def Run(self, request: Any, context: grpc.ServicerContext) -> Any:
         del context
@@ -172,11 +178,16 @@ def serve(engine: str) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
     server = grpc.server(futures.ThreadPoolExecutor(8), options=CHANNEL_OPTIONS)
-    language_pb2_grpc.add_LanguageRuntimeServicer_to_server(Servicer(engine), server)
+    servicer = Servicer(engine)
+    language_pb2_grpc.add_LanguageRuntimeServicer_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     print(port, flush=True)
-    stopped.wait()
+    # An engine that was killed tells nobody: its program would wait for it for ever.
+    parent = os.getppid()
+    while not stopped.wait(_ORPHANED_SECONDS) and os.getppid() == parent:
+        pass
+    servicer.end()
     server.stop(grace=1).wait()
     return 0
 

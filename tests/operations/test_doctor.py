@@ -3,6 +3,7 @@
 The stack `shared` stands for all: it has objects, parts, protections and an edge. Buckets are left out.
 """
 
+import contextlib
 import os
 import shutil
 import signal
@@ -11,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -60,10 +61,12 @@ class Shared:
             "PLATFORM_PROJECT": str(self.engine.project),
             "PYTHONPATH": str(ROOT),
         }
+        # On an account the checkout is the project; here it is a copy.
+        place = self.engine.project if line.startswith("pulumi") else ROOT
         return subprocess.run(
             ["bash", "-c", approved],
             env=environment,
-            cwd=self.engine.project,
+            cwd=place,
             capture_output=True,
             text=True,
             check=False,
@@ -182,10 +185,34 @@ def test_a_token_of_another_project_is_refused_before_anything_changes(shared: S
     shared.assert_healthy()
 
 
-def resources(state: dict) -> list:
-    return [
-        {key: each.get(key) for key in ("urn", "id", "inputs", "outputs")} for each in state["deployment"]["resources"]
-    ]
+def resources(state: dict) -> dict:
+    """What a state has made, secrets in clear; the engine writes resources down in the order in which they end."""
+    return {
+        each["urn"]: {key: each.get(key) for key in ("id", "inputs", "outputs")}
+        for each in state["deployment"]["resources"]
+    }
+
+
+def test_a_region_is_refused_by_what_shared_recorded(shared: Shared) -> None:
+    scratch = read(shared.engine.project, "prod").against(replace(shared.access, token=shared.access.other_token))
+    shared.engine.stack_init("prod", scratch.write(shared.engine.directory), scratch.secrets)
+    try:
+        for operate in (shared.engine.preview, shared.engine.up):
+            with pytest.raises(EngineError, match="hcloud:token of the stack 'prod' belongs to another project"):
+                operate("prod")
+        report = shared.examine()
+        assert codes(report) == ["wrong-project"]
+        assert report.findings[0].where == "prod"
+    finally:
+        shared.engine._call(["stack", "rm", "--yes", "--force", "--stack", "prod"])
+
+
+def test_a_region_without_shared_says_what_goes_first(fresh: Shared) -> None:
+    fresh.engine._call(["stack", "rm", "--yes", "--stack", "shared"])
+    scratch = read(fresh.engine.project, "prod").against(fresh.access)
+    fresh.engine.stack_init("prod", scratch.write(fresh.engine.directory), scratch.secrets)
+    with pytest.raises(EngineError, match="Run `pulumi stack init shared`"):
+        fresh.engine.preview("prod")
 
 
 def test_a_token_that_can_only_read_previews_and_deploys_nothing(shared: Shared) -> None:
@@ -247,12 +274,13 @@ def test_a_killed_up_is_recovered_by_the_lines_that_are_printed(fresh: Shared) -
     with fresh.fault(kind="delay", method="POST", path="/networks$|/ssh_keys$", seconds=60):
         up = start(fresh, "up", "--yes", "--skip-preview")
         wait_for(lambda: pending(fresh), up)
-        os.killpg(up.pid, signal.SIGKILL)
-        up.wait()
+        kill(fresh, up)
     report = fresh.examine()
     assert codes(report)[0] == "stale-lock"
     assert f"pid {up.pid}" in report.findings[0].what
-    assert "pending-operations" in codes(report)
+    [cut_off] = [each for each in report.findings if each.code == "pending-operations"]
+    assert "network 'platform'" in cut_off.what
+    assert "was made" in cut_off.what
     fresh.repair(*(line for each in report.findings for line in each.repair), *report.deployments)
     fresh.assert_healthy()
 
@@ -264,6 +292,28 @@ def start(shared: Shared, *arguments: str) -> "subprocess.Popen[str]":
         command, env=shared.environment, cwd=shared.engine.project, start_new_session=True,
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True,
     )  # fmt: skip
+
+
+def kill(shared: Shared, process: "subprocess.Popen[str]") -> None:
+    """As the kernel does it when memory is short; its plugins, in groups of their own, end what they had begun."""
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    # What they wait for comes about now, after the end of the engine.
+    shared.clouds.call(lambda: shared.clouds.clouds.world.clock.jump(61))
+    end = time.monotonic() + 30
+    while children_of(shared):
+        assert time.monotonic() < end, "plugins outlive their engine"
+        time.sleep(0.1)
+
+
+def children_of(shared: Shared) -> list[Path]:
+    """Processes that an engine has started, by its home in their environment."""
+    home, found = f"PULUMI_HOME={shared.environment['PULUMI_HOME']}".encode(), []
+    for file in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            if home in file.read_bytes().split(b"\0"):
+                found.append(file)
+    return found
 
 
 def pending(shared: Shared) -> bool:
@@ -290,8 +340,7 @@ def test_a_command_that_runs_is_left_alone(fresh: Shared) -> None:
             wait_for(lambda: pending(fresh), up)
             report = fresh.examine()
         finally:
-            os.killpg(up.pid, signal.SIGKILL)
-            up.wait()
+            kill(fresh, up)
     assert codes(report)[0] == "busy"
     assert not any(each.repair for each in report.findings)
     assert report.status == 2

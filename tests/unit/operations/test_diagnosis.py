@@ -16,6 +16,7 @@ from operations.diagnosis import Finding
 from operations.doctor import Report, is_lost
 from operations.imports import Import, ImportFile, Planned
 from operations.objects import KINDS
+from operations.processes import orphaned_plugins
 from operations.state import STACK_TYPE, Pending, Resource
 
 from .shapes import Lines, cloud, resource, state
@@ -62,6 +63,38 @@ def test_of_another_machine_only_its_owner_knows() -> None:
     [found] = diagnosis.lock_findings([lock(os.getpid(), "ci-7")], LINES)
     assert found.code == "stale-lock"
     assert "Make sure there that it no longer runs" in found.what
+
+
+def test_plugins_of_a_killed_command_are_waited_for() -> None:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    gone = lock(process.pid)
+    [found] = diagnosis.plugin_findings([gone], [12, 7])
+    assert (found.code, found.where, found.blind) == ("busy", "prod", True)
+    assert "(pid 7, 12)" in found.what
+    assert list(diagnosis.plugin_findings([gone], [])) == []
+    assert list(diagnosis.plugin_findings([], [7])) == []
+    assert list(diagnosis.plugin_findings([lock(os.getpid(), "ci-7")], [7])) == []
+
+
+@pytest.mark.parametrize(
+    ("program", "stat", "expected"),
+    [
+        ("/home/a/.pulumi/plugins/x/pulumi-resource-hcloud", "9 (pulumi (x) y) S 1 9", [9]),
+        ("pulumi-resource-tls", "9 (p) S 1 9", [9]),
+        ("pulumi-resource-tls", "9 (p) S 77 9", []),
+        ("/usr/bin/vim", "9 (p) S 1 9", []),
+        ("pulumi-resource-tls", "broken", []),
+    ],
+)
+def test_plugins_without_their_command_line_are_found(
+    tmp_path: Path, program: str, stat: str, expected: list[int]
+) -> None:
+    (tmp_path / "9").mkdir()
+    (tmp_path / "9" / "cmdline").write_bytes(program.encode() + b"\0127.0.0.1:1\0")
+    (tmp_path / "9" / "stat").write_text(stat)
+    (tmp_path / "10").mkdir()
+    assert list(orphaned_plugins(tmp_path)) == expected
 
 
 # -- operations that were cut off
