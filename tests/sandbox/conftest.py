@@ -37,7 +37,12 @@ def provider(access: Access) -> Callable[[str], Package]:
         package = open_package(name)
         package.configure(
             {
-                "hcloud": {"token": access.token, "endpoint": access.hetzner, "pollInterval": "10ms"},
+                "hcloud": {
+                    "token": access.token,
+                    "endpoint": access.hetzner,
+                    "pollInterval": "10ms",
+                    "pollFunction": "constant",
+                },
                 "cloudflare": {"apiToken": access.api_token, "baseUrl": access.cloudflare},
             }[name]
         )

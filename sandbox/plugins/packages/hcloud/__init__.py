@@ -12,7 +12,7 @@ from ...drift import imported, inputs_as_given
 from ...package import EVERYTHING, Change, Created, Kind, Package, ProviderError, Read, Target, kind
 from ...schema import schema_of
 from ...values import Properties
-from .api import Api, seconds
+from .api import Api, Pause, seconds
 from .checks import failures as refusals
 from .firewall import Firewall, FirewallAttachment
 from .load_balancer import (
@@ -108,10 +108,12 @@ class Hcloud(Package):
         _token("SshKey"): kind("publicKey"),
         _token("UploadedCertificate"): kind("certificate", "privateKey", named=True),
         _token("Volume"): kind("location", named=True),
-        _token("VolumeAttachment"): kind("volumeId", "serverId"),
+        _token("VolumeAttachment"): kind(EVERYTHING),
     }
 
     _api: Api | None = None
+    pause: Pause | None = None
+    """How to wait, before it is configured; really unless told."""
 
     # -- its configuration
 
@@ -137,6 +139,7 @@ class Hcloud(Package):
             self._cancelled,
             poll=seconds(str(inputs.get("pollInterval") or "500ms")),
             constant=inputs.get("pollFunction") == "constant",
+            pause=self.pause,
         )
 
     def __init__(self, *arguments: object) -> None:

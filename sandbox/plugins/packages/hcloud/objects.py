@@ -53,6 +53,12 @@ class SshKey(Named):
     sent = ("publicKey",)
     renamed: ClassVar = {"fingerprint": "fingerprint"}
 
+    def outputs(self, entry: Entry, known: Properties) -> Properties:
+        told = super().outputs(entry, known)
+        said = str(known.get("publicKey", ""))
+        # Files end with a newline, keys do not.
+        return told | ({"publicKey": said} if said.strip() == entry["public_key"].strip() else {})
+
     def make(self, api: Api, inputs: Properties) -> Created:
         made = api.post("/ssh_keys", self.body(inputs))["ssh_key"]
         return Created(str(made["id"]), inputs | self.outputs(made, inputs))

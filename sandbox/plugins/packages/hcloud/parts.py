@@ -82,7 +82,8 @@ class Part:
         return self.told(whole[self.singular], part) if whole and part else None
 
     def update(self, api: Api, id: str, old: Properties, new: Properties) -> Properties:
-        raise ProviderError(f"{id} cannot be changed in place")
+        # Every difference replaces it; a part whose making failed half-way is only looked at again.
+        return self.existing(api, id, new)
 
     def delete(self, api: Api, id: str, outputs: Properties) -> None:
         owner, rest = self.split(id)
