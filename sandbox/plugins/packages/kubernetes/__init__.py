@@ -4,6 +4,9 @@ It does what the real one does (4.29 and later): creations are refused when the 
 applies under a field manager of the resource's own, deletions are foreground deletions, and all of them wait.
 """
 
+# Objects of Kubernetes are JSON of any shape.
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 import secrets
 import threading
 from collections.abc import Mapping

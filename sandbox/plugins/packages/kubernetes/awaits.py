@@ -1,5 +1,8 @@
 """What the provider waits for: when an object of each kind is ready, and how long that may take."""
 
+# Objects of Kubernetes are JSON of any shape.
+# pyright: reportUnknownArgumentType=false
+
 import json
 import re
 import threading

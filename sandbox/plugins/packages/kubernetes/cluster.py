@@ -1,5 +1,8 @@
 """A cluster's API as the kubernetes provider uses it, through the official client: discovery and raw objects of any kind."""
 
+# Objects of Kubernetes are JSON of any shape.
+# pyright: reportPossiblyUnboundVariable=false
+
 import json
 import threading
 from collections.abc import Mapping

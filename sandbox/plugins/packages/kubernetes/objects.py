@@ -1,5 +1,8 @@
 """Objects as a program gives them, as a cluster tells them, and what a change of one means."""
 
+# Objects of Kubernetes are JSON of any shape.
+# pyright: reportUnknownVariableType=false, reportUnknownLambdaType=false, reportUnknownArgumentType=false
+
 import base64
 from collections.abc import Mapping
 from typing import Any, Final, cast
