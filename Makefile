@@ -8,7 +8,7 @@ DOWNLOAD ?=
 export PULUMI_ERROR_OUTPUT_STRING := true
 
 .DEFAULT_GOAL := help
-.PHONY: help env preview test check format e2e bench doctor sweep toolchain lock
+.PHONY: help env up status down preview test check format e2e bench doctor sweep toolchain lock
 
 help: ## this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1|/' | column -t -s '|'
@@ -50,12 +50,6 @@ doctor: $(VENV)/.product ## what is wrong with the deployment, and the lines tha
 
 sweep: $(VENV)/.product ## what controllers left in the cloud of STACK= or REGION=; listed, and removed with YES=1
 	@$(PYTHON) -m operations sweep $(if $(REGION),--region $(REGION),--stack '$(STACK)') $(if $(YES),--yes)
-
-doctor: $(VENV)/.product ## what is wrong with a deployment, and the lines that repair it
-	@$(PYTHON) -m operations doctor
-
-sweep: $(VENV)/.product ## what controllers left in the cloud (REGION=fsn1; YES=1 removes it)
-	@$(PYTHON) -m operations sweep --region $(REGION) $(if $(YES),--yes)
 
 toolchain: $(VENV)/.product ## Pulumi, etcd, Kubernetes, moto: PATH, cache, releases (DOWNLOAD=1) or builds (about 15 minutes)
 	@$(PYTHON) -m sandbox toolchain $(if $(DOWNLOAD),--download)

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 
 from .backend import Lock
 from .compare import Comparison
-from .imports import Import, ImportFile, actual_purpose, is_remade, planned_purpose
-from .objects import CLOUDFLARE, KINDS, CloudObject, Key
+from .imports import Import, ImportFile, is_remade
+from .objects import CLOUDFLARE, CloudObject, Key
 from .state import Resource, StackState
 
 SERVERS = "server"
@@ -31,6 +31,7 @@ class Finding:
         what: What is wrong, for people.
         repair: Lines for a shell, to be run in this order.
         otherwise: Another way, where there is a choice.
+        kinds: Of the objects that it is about, where that matters.
         deploy: The stack that has to be deployed once everything else is repaired; empty for none.
         blind: Whether it says only that something could not be looked at.
     """
@@ -40,6 +41,7 @@ class Finding:
     what: str
     repair: tuple[str, ...] = ()
     otherwise: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
     deploy: str = ""
     blind: bool = False
 
@@ -102,56 +104,24 @@ def plugin_findings(locks: Iterable[Lock], plugins: Iterable[int]) -> Iterator[F
         )
 
 
-def pending_findings(state: StackState, found: Mapping[str, CloudObject], lines: Lines) -> Iterator[Finding]:
+def pending_findings(state: StackState, lines: Lines) -> Iterator[Finding]:
     """Operations that were cut off: one finding a stack, since one refresh resolves them all.
 
-    Args:
-        state: The stack's.
-        found: What each create has made after all, by URN; see `created_after_all`.
-        lines: Writes the commands.
+    What a create has made after all is an orphan then, and told as one. ``--import-pending-creates`` would be the shorter
+    way, but Pulumi 3.259 forgets such a resource without importing it.
     """
     if not state.pending:
         return
-    flags: list[str] = []
-    removals: list[str] = []
-    told: list[str] = []
-    for each in state.pending:
-        urn, outcome = each.resource.urn, ""
-        if each.operation == "creating":
-            made = found.get(urn)
-            if made is None:
-                outcome = ": nothing was made"
-            elif is_remade(made):
-                outcome = f": {made} was made, perhaps by half: it is removed and made anew"
-                removals.append(remove_line(made, lines))
-            else:
-                outcome = f": {made} was made"
-                flags += ["--import-pending-creates", urn, "--import-pending-creates", made.id]
-        told.append(f"{each.operation} {each.resource.type.rpartition(':')[2]} {each.resource.name!r}{outcome}")
-    refresh = lines.command(
-        state.stack, "refresh", "--yes", "--skip-preview", *flags, "--clear-pending-creates", configured=True
-    )
+    told = [
+        f"{each.operation} {each.resource.type.rpartition(':')[2]} {each.resource.name!r}" for each in state.pending
+    ]
     yield Finding(
         "pending-operations",
         state.stack,
         "a command was cut off, and nobody wrote down how these ended: " + "; ".join(told),
-        (*removals, refresh),
+        (lines.command(state.stack, "refresh", "--yes", "--skip-preview", "--clear-pending-creates", configured=True),),
         deploy=state.stack,
     )
-
-
-def created_after_all(state: StackState, orphans: Sequence[CloudObject]) -> dict[str, CloudObject]:
-    """Which orphans the creates that were cut off have made, by URN."""
-    found: dict[str, CloudObject] = {}
-    for each in state.pending:
-        kind = KINDS.get(each.resource.type)
-        if each.operation != "creating" or kind is None:
-            continue
-        purpose = planned_purpose(kind, each.resource.inputs)
-        same = [orphan for orphan in orphans if orphan.kind == kind and actual_purpose(orphan) == purpose]
-        if len(same) == 1:
-            found[each.resource.urn] = same[0]
-    return found
 
 
 def expiry_findings(state: StackState, now: datetime) -> Iterator[Finding]:
@@ -289,6 +259,7 @@ def orphan_findings(
                 + "; ".join(_as(each) for each in taken if each.object in whole),
                 (take,),
                 tuple(remove_line(each, lines) for each in whole),
+                kinds=tuple(each.kind for each in whole),
                 deploy=stack,
             )
         for each in halves:

@@ -1,7 +1,7 @@
 """Examines a deployment: reads everything, judges it, and writes the files that the repairs need."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,10 +12,11 @@ from . import diagnosis
 from .compare import Comparison, compare
 from .diagnosis import Finding
 from .imports import Import, ImportFile, Planned, import_file, match, read_plan
-from .objects import CLOUDFLARE, CloudObject
+from .objects import CLOUDFLARE, HETZNER, CloudObject
 from .processes import orphaned_plugins
 from .pulumi import ROOT, Pulumi, PulumiError
 from .reading import Clouds, Stacks, read_clouds, read_locations, read_stacks
+from .state import StackState
 
 
 def _now() -> datetime:
@@ -79,6 +80,9 @@ class Doctor:
         report.findings += [] if busy else self._compared(stacks, clouds, report)
         for state in stacks.states.values():
             report.findings += diagnosis.expiry_findings(state, self.now())
+        if any(each.code == "lost-answer" and "network" in each.kinds for each in report.findings):
+            # The Network that no state records is on its way into one.
+            report.findings = [each for each in report.findings if each.code != "lost-state"]
         wanting = {each.deploy for each in report.findings if each.deploy}
         report.deployments += [
             self.pulumi.command(stack, "up", configured=True)
@@ -100,16 +104,14 @@ class Doctor:
                 "what belongs to nobody cannot be told from what the stacks own whose state could not be read",
                 blind=True,
             )
-        orphans = list(comparison.orphans) if known and not is_lost(comparison, clouds.objects) else []
-        after_all = {state.stack: diagnosis.created_after_all(state, orphans) for state in states}
+        orphans = list(comparison.orphans) if known and not is_lost(comparison, clouds.objects, states) else []
         for state in states:
             if state.stack in clouds.trusted:
-                yield from diagnosis.pending_findings(state, after_all[state.stack], self.pulumi)
-        resolved = {each.key for found in after_all.values() for each in found.values()}
+                yield from diagnosis.pending_findings(state, self.pulumi)
         yield from diagnosis.owned_twice_findings(comparison)
         yield from diagnosis.missing_findings(comparison, self.pulumi)
         yield from diagnosis.duplicate_findings(comparison, self.pulumi) if known else ()
-        yield from self._orphans([each for each in orphans if each.key not in resolved], stacks, clouds)
+        yield from self._orphans(orphans, stacks, clouds)
         yield from diagnosis.protection_findings(comparison, self.pulumi)
         report.notes += _controllers(comparison)
 
@@ -147,15 +149,18 @@ class Doctor:
         return path
 
 
-def is_lost(comparison: Comparison, objects: Sequence[CloudObject]) -> bool:
+def is_lost(comparison: Comparison, objects: Sequence[CloudObject], states: Iterable[StackState]) -> bool:
     """Whether the project holds a whole platform, of which no state owns a single object.
 
     It is in use then, under a state that is elsewhere: nothing of it is to be taken or removed. A Network alone is what
-    the lost answer of a first deployment leaves.
+    the lost answer of a first deployment leaves, and creates that were cut off may have made more.
     """
     hetzner = [each for each in objects if each.kind not in CLOUDFLARE.values() and each.whole is None]
     strangers = {each.key for each in comparison.orphans}
-    return len(hetzner) > 1 and all(each.key in strangers for each in hetzner)
+    begun = any(
+        each.operation == "creating" and each.resource.type in HETZNER for state in states for each in state.pending
+    )
+    return len(hetzner) > 1 and not begun and all(each.key in strangers for each in hetzner)
 
 
 def _controllers(comparison: Comparison) -> Iterator[str]:

@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 
 from .errors import ApiError, invalid
 from .fields import LABELS, NAME, Field, check
-from .kind import Answer, Body, Kind
+from .kind import NOTHING, Answer, Body, Kind
 from .lists import one_of
 from .project import Entry, Project
 
@@ -21,6 +21,9 @@ class Certificates(Kind):
 
     plural, singular = "certificates", "certificate"
     filters: ClassVar = {**Kind.filters, "type": one_of("type", "uploaded", "managed")}
+
+    def actions(self) -> Any:
+        return {"retry": (NOTHING, self._retry)}
 
     def show(self, project: Project, entry: Entry) -> Entry:
         used = [
@@ -55,6 +58,10 @@ class Certificates(Kind):
             },
         )
         return 201, {self.singular: self.show(project, made), "action": None}
+
+    def _retry(self, project: Project, entry: Entry, body: Body) -> Answer:
+        del project, body
+        raise invalid(f"certificate {entry['id']} was uploaded: only managed ones are issued again")
 
     def delete(self, project: Project, entry: Entry) -> Answer:
         if self.show(project, entry)["used_by"]:

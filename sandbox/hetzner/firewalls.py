@@ -14,6 +14,7 @@ FIREWALLS: Final = 50
 RULES: Final = 50
 CIDRS: Final = 100
 EACH_SERVER: Final = 5
+EFFECTIVE_RULES: Final = 500
 
 _RULE: Final = {
     "direction": Field(str, required=True, choices=("in", "out")),
@@ -68,7 +69,8 @@ class Firewalls(Kind):
         if len(project.kinds[self.plural]) >= FIREWALLS:
             raise too_many("firewalls", FIREWALLS)
         rules = _rules(given.get("rules", []))
-        resources = [_resource(project, each) for each in given.get("apply_to", [])]
+        resources = [_resource(project, each, f"apply_to.{at}.") for at, each in enumerate(given.get("apply_to", []))]
+        _refuse_unfit(project, {"id": None, "rules": rules, "applied_to": []}, resources)
         made = project.add(
             self.plural,
             {"name": given["name"], "labels": given.get("labels", {}), "rules": rules, "applied_to": []},
@@ -86,19 +88,18 @@ class Firewalls(Kind):
 
     def _set_rules(self, project: Project, entry: Entry, body: Body) -> Answer:
         _refuse_busy(entry)
-        entry["rules"] = _rules(body["rules"])
+        rules = _rules(body["rules"])
+        for server in project.all("servers"):
+            applied = of_server(project, server)
+            if entry["id"] in applied:
+                _refuse_too_many_rules(project, [id for id in applied if id != entry["id"]], rules)
+        entry["rules"] = rules
         return 201, {"actions": [project.act("set_firewall_rules", [(self.singular, entry["id"])], locks=entry)]}
 
     def _apply(self, project: Project, entry: Entry, body: Body) -> Answer:
         _refuse_busy(entry)
-        resources = [_resource(project, each) for each in body["apply_to"]]
-        for each in resources:
-            if each in entry["applied_to"]:
-                raise ApiError(422, "firewall_already_applied", f"firewall {entry['id']} is applied there already")
-            if each["type"] == "server":
-                server = project.get("servers", each["server"]["id"], "server")
-                if len(of_server(project, server)) >= EACH_SERVER:
-                    raise too_many("firewalls_per_server", EACH_SERVER)
+        resources = [_resource(project, each, f"apply_to.{at}.") for at, each in enumerate(body["apply_to"])]
+        _refuse_unfit(project, entry, resources)
         actions: list[Entry] = []
         for each in resources:
             entry["applied_to"].append(each)
@@ -107,13 +108,16 @@ class Firewalls(Kind):
 
     def _remove(self, project: Project, entry: Entry, body: Body) -> Answer:
         _refuse_busy(entry)
-        resources = [_resource(project, each, exists=False) for each in body["remove_from"]]
+        given = enumerate(body["remove_from"])
+        resources = [_resource(project, each, f"remove_from.{at}.", exists=False) for at, each in given]
+        kept = list(entry["applied_to"])
         for each in resources:
-            if each not in entry["applied_to"]:
+            if each not in kept:
                 raise _not_applied(project, entry, each)
+            kept.remove(each)
+        entry["applied_to"] = kept
         actions: list[Entry] = []
         for each in resources:
-            entry["applied_to"].remove(each)
             actions.append(self._acted(project, entry, each, "remove_firewall"))
         return 201, {"actions": actions}
 
@@ -162,6 +166,35 @@ def _refuse_busy(entry: Entry) -> None:
         raise ApiError(409, "conflict", f"firewall {entry['id']} is being changed by action {entry['_lock']}")
 
 
+def _refuse_unfit(project: Project, entry: Entry, resources: list[Entry]) -> None:
+    """Whether a firewall can be applied to all of these."""
+    for index, each in enumerate(resources):
+        if each in entry["applied_to"] or each in resources[:index]:
+            raise ApiError(422, "firewall_already_applied", f"firewall {entry['id']} is applied there already")
+        if each["type"] == "server":
+            server = project.get("servers", each["server"]["id"], "server")
+            others = [id for id in of_server(project, server) if id != entry["id"]]
+            if len(others) >= EACH_SERVER:
+                raise too_many("firewalls_per_server", EACH_SERVER)
+            _refuse_too_many_rules(project, others, entry["rules"])
+
+
+def _refuse_too_many_rules(project: Project, others: list[int], rules: list[Entry]) -> None:
+    """Whether a server that has these firewalls takes these rules too."""
+    check_rules([*(project.kinds["firewalls"][id]["rules"] for id in others), rules])
+
+
+def check_rules(of_one_server: Iterable[list[Entry]]) -> None:
+    """A server takes 500 effective rules: one per network of each rule.
+
+    Raises:
+        ApiError: 403, these are more.
+    """
+    count = sum(len(rule["source_ips"] or rule["destination_ips"]) for rules in of_one_server for rule in rules)
+    if count > EFFECTIVE_RULES:
+        raise too_many("effective_firewall_rules", EFFECTIVE_RULES)
+
+
 def _not_applied(project: Project, entry: Entry, resource: Entry) -> ApiError:
     if resource["type"] == "server":
         server = project.kinds["servers"].get(resource["server"]["id"])
@@ -170,21 +203,22 @@ def _not_applied(project: Project, entry: Entry, resource: Entry) -> ApiError:
     return ApiError(404, "firewall_resource_not_found", f"firewall {entry['id']} is not applied there")
 
 
-def _resource(project: Project, given: Any, *, exists: bool = True) -> Entry:
-    resource = check(given, _RESOURCE, "resources.")
+def _resource(project: Project, given: Any, at: str, *, exists: bool = True) -> Entry:
+    resource = check(given, _RESOURCE, at)
     if resource["type"] == "server":
-        id = check(resource.get("server", {}), {"id": Field(int, required=True)}, "server.")["id"]
+        id = check(resource.get("server", {}), {"id": Field(int, required=True)}, f"{at}server.")["id"]
         server = project.kinds["servers"].get(id)
         if exists and server is None:
             raise ApiError(404, "firewall_resource_not_found", f"server with ID '{id}' not found")
         if exists and server is not None and server["_ipv4"] is None and server["_ipv6"] is None:
             raise ApiError(422, "private_net_only_server", f"server {id} has no public interface")
         return {"type": "server", "server": {"id": id}}
-    wanted = check(resource.get("label_selector", {}), {"selector": Field(str, required=True)}, "label_selector.")
+    form = {"selector": Field(str, required=True)}
+    wanted = check(resource.get("label_selector", {}), form, f"{at}label_selector.")
     try:
         Selector(wanted["selector"])
     except SelectorError as error:
-        raise invalid({"label_selector.selector": [str(error)[:200]]}) from error
+        raise invalid({f"{at}label_selector.selector": [str(error)[:200]]}) from error
     return {"type": "label_selector", "label_selector": {"selector": wanted["selector"]}}
 
 
@@ -210,14 +244,20 @@ def _rule(index: int, given: Any) -> Entry:
     if len(rule[used]) > CIDRS:
         raise invalid({f"{at}{used}": [f"at most {CIDRS} networks"]})
     for cidr in rule[used]:
-        try:
-            ip_network(cidr)
-        except ValueError as error:
-            raise invalid({f"{at}{used}": [f"{cidr[:60]!r} is no network"]}) from error
+        if not _is_network(cidr):
+            raise invalid({f"{at}{used}": [f"{cidr[:60]!r} is no network in CIDR notation"]})
     if len(rule.get("description", "")) > 255:
         raise invalid({f"{at}description": ["must not be longer than 255 characters"]})
     empty: Entry = {"description": None, "source_ips": [], "destination_ips": [], "port": None}
     return {**empty, **rule}
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ip_network(text)
+    except ValueError:
+        return False
+    return "/" in text
 
 
 def _is_port(text: str) -> bool:

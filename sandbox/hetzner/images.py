@@ -6,7 +6,7 @@ from .errors import ApiError, not_found
 from .fields import LABELS, Field
 from .kind import PROTECTION, Answer, Body, Kind
 from .lists import by, one_of
-from .project import Entry, Project
+from .project import Entry, Project, refuse_locked
 
 
 class Images(Kind):
@@ -43,8 +43,14 @@ class Images(Kind):
     def delete(self, project: Project, entry: Entry) -> Answer:
         _refuse_system(entry)
         self.refuse_protected(entry)
+        refuse_locked(entry, f"image {entry['id']}")
         del project.kinds["snapshots"][entry["id"]]
         return 204, None
+
+    def settle(self, project: Project) -> None:
+        for entry in project.all("snapshots"):
+            if entry["status"] == "creating":
+                entry["status"] = "available"
 
     def protect(self, project: Project, entry: Entry, body: Body) -> Answer:
         _refuse_system(entry)
@@ -52,13 +58,13 @@ class Images(Kind):
 
 
 def snapshot(project: Project, server: Entry, given: Body) -> Entry:
-    """A snapshot of a server."""
+    """A snapshot of a server, or a backup; it is `creating` until its action is over."""
     base: Entry = server["image"]
     return project.add(
         "snapshots",
         {
             "type": given.get("type", "snapshot"),
-            "status": "available",
+            "status": "creating",
             "name": None,
             "description": given.get("description", server["name"]),
             "image_size": 2.3,

@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Final
 
 from .errors import ApiError
 from .fields import CHANGE, Field, check
-from .lists import Filter, by
+from .lists import Filter, by, order_of
 from .project import Entry, Project, refuse_protected
 
 Body = dict[str, Any]
@@ -22,7 +22,7 @@ class Kind:
     filters: ClassVar[Mapping[str, Filter]] = {"name": by("name")}
     sortable: ClassVar[Mapping[str, Callable[[Entry], Any]]] = {
         "id": lambda entry: entry["id"],
-        "name": lambda entry: entry["name"],
+        "name": order_of("name"),
         "created": lambda entry: (entry["created"], entry["id"]),
     }
     labelled: ClassVar[bool] = True

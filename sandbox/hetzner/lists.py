@@ -75,7 +75,7 @@ def select(
         if name in query:
             wanted = set(query[name])
             one.refuse_malformed(name, wanted)
-            found = [entry for entry in found if str(one.read(entry)) in wanted]
+            found = [entry for entry in found if one.read(entry) is not None and str(one.read(entry)) in wanted]
     if labelled and query.get("label_selector"):
         try:
             selector = Selector(query["label_selector"][0])

@@ -51,7 +51,15 @@ def _create_image(project: Project, entry: Entry, body: Body) -> Answer:
     if body.get("type") == "backup" and entry["backup_window"] is None:
         raise invalid({"type": [f"server {entry['id']} has no backups enabled"]})
     made = snapshot(project, entry, body)
-    action = project.act("create_image", [("server", entry["id"]), ("image", made["id"])])
+
+    def created() -> None:
+        made["status"] = "available"
+
+    def failed() -> None:
+        made["status"] = "unavailable"
+
+    resources = [("server", entry["id"]), ("image", made["id"])]
+    action = project.act("create_image", resources, created, otherwise=failed, locks=made)
     return 201, {"image": project.cloud.kinds["images"].show(project, made), "action": action}
 
 

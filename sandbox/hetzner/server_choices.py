@@ -75,6 +75,8 @@ def image(project: Project, wanted: str, type: Entry) -> Entry:
         raise invalid(
             {"image": [f"is for {found[0]['architecture']}, server type {type['name']} is {type['architecture']}"]}
         )
+    if fitting[0]["status"] != "available":
+        raise invalid({"image": [f"image {fitting[0]['id']} is {fitting[0]['status']}"]})
     return images.show(project, fitting[0])
 
 

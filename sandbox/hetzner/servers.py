@@ -247,6 +247,7 @@ def _firewalls(project: Project, given: list[Any], *, public: bool) -> list[Entr
         raise ApiError(422, "private_net_only_server", "a server without a public interface takes no firewalls")
     if len(found) > firewalls.EACH_SERVER:
         raise too_many("firewalls_per_server", firewalls.EACH_SERVER)
+    firewalls.check_rules(each["rules"] for each in found)
     return found
 
 

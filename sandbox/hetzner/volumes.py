@@ -55,8 +55,9 @@ class Volumes(Kind):
             location = named(project.cloud.catalogue.locations, given["location"])
             if location is None:
                 raise invalid({"location": [f"{given['location'][:40]!r} is unknown"]})
-            if "automount" in given:
-                raise invalid({"automount": ["needs a server"]})
+            for name in ("automount", "format"):
+                if given.get(name):
+                    raise invalid({name: ["needs a server"]})
         made = project.add(
             self.plural,
             {
@@ -66,20 +67,25 @@ class Volumes(Kind):
                 "size": given["size"],
                 "protection": {"delete": False},
                 "labels": given.get("labels", {}),
-                "status": "available",
+                "status": "creating",
                 "format": given.get("format"),
             },
         )
         made["linux_device"] = f"/dev/disk/by-id/scsi-0HC_Volume_{made['id']}"
         about = [(self.singular, made["id"])]
+
+        def created() -> None:
+            made["status"] = "available"
+
+        action = project.act("create_volume", about, created, locks=made)
         following = []
         if server is not None:
-            following = [project.act("attach_volume", [*about, ("server", server["id"])])]
-        action = project.act("create_volume", about)
+            following = [project.act("attach_volume", [*about, ("server", server["id"])], follows=action)]
         return 201, {self.singular: self.show(project, made), "action": action, "next_actions": following}
 
     def delete(self, project: Project, entry: Entry) -> Answer:
         self.refuse_protected(entry)
+        refuse_locked(entry, f"volume {entry['id']}")
         if entry["server"] is not None:
             raise ApiError(
                 422, "resource_in_use", f"volume {entry['id']} is still attached to server {entry['server']}"
@@ -106,7 +112,12 @@ class Volumes(Kind):
         entry["server"] = None
         return acted(project.act("detach_volume", about, locks=entry))
 
+    def settle(self, project: Project) -> None:
+        for entry in project.all(self.plural):
+            entry["status"] = "available"
+
     def _resize(self, project: Project, entry: Entry, body: Body) -> Answer:
+        refuse_locked(entry, f"volume {entry['id']}")
         if said := _size_problem(body["size"]):
             raise invalid({"size": [said]})
         if body["size"] <= entry["size"]:

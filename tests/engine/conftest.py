@@ -92,7 +92,8 @@ class Project:
     def differences(self) -> list[str]:
         """What clouds and states do not have in common."""
         states = [self.engine.export_state(stack) for stack in self.stacks]
-        buckets = set(read_buckets(self.clouds.access)[0]) - self.kept_buckets
+        named = {id for kind, id in one_to_one.in_states(states) if kind == "buckets"}
+        buckets = set(read_buckets(self.clouds.access)[0]) - (self.kept_buckets - named)
         cloudflare = self.clouds.call(self.clouds.clouds.cloudflare.ids)
         return one_to_one.differences(states, one_to_one.in_clouds(self.objects(), cloudflare, buckets))
 

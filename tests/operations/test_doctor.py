@@ -278,9 +278,10 @@ def test_a_killed_up_is_recovered_by_the_lines_that_are_printed(fresh: Shared) -
     report = fresh.examine()
     assert codes(report)[0] == "stale-lock"
     assert f"pid {up.pid}" in report.findings[0].what
-    [cut_off] = [each for each in report.findings if each.code == "pending-operations"]
-    assert "network 'platform'" in cut_off.what
-    assert "was made" in cut_off.what
+    told = {each.code: each.what for each in report.findings}
+    assert "creating Network 'network'" in told["pending-operations"]
+    assert "network 'platform'" in told["lost-answer"]
+    assert "lost-state" not in told
     fresh.repair(*(line for each in report.findings for line in each.repair), *report.deployments)
     fresh.assert_healthy()
 

@@ -1,6 +1,7 @@
 """The emulated Hetzner cloud in a thread of its own, with machines that write down what they are told."""
 
 import asyncio
+import functools
 import json
 import threading
 from collections.abc import Callable, Coroutine, Mapping
@@ -22,6 +23,12 @@ Result = TypeVar("Result")
 
 TOKEN = "t" * 64
 READ_ONLY = "r" * 64
+
+
+@functools.cache
+def _document() -> OpenApi | None:
+    """Read once: it is large."""
+    return OpenApi() if DOCUMENT.exists() else None
 
 
 class Notes:
@@ -97,7 +104,7 @@ class Emulator:
         self.cloud.add_project("main", TOKEN, read_only_token=READ_ONLY)
         self.problems: list[str] = []
         self.url = ""
-        self._document = OpenApi() if DOCUMENT.exists() else None
+        self._document = _document()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="hetzner", daemon=True)
         self._runner: web.AppRunner | None = None

@@ -39,7 +39,7 @@ _FIELDS: Final = {
                 "type": "object",
                 "required": ["name", "messages"],
                 "properties": {
-                    "name": {"type": "string", "minLength": 1},
+                    "name": {"type": "string"},
                     "messages": {"type": "array", "minItems": 1, "items": {"type": "string", "minLength": 1}},
                 },
             },

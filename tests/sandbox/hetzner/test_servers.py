@@ -470,8 +470,12 @@ def test_backups_and_snapshots(emulator: Emulator) -> None:
     assert server.backup_window == "22-02"
     backup = server.create_image(type="backup").image
     assert backup.data_model.bound_to.id == server.id  # type: ignore[union-attr]
-    image = server.create_image("before the change", labels={"keep": "yes"}).image
-    assert emulator.client.images.get_all(label_selector="keep=yes", type=["snapshot"]) == [image]
+    answer = server.create_image("before the change", labels={"keep": "yes"})
+    image = answer.image
+    assert image.status == "creating"
+    answer.action.wait_until_finished()
+    [listed] = emulator.client.images.get_all(label_selector="keep=yes", type=["snapshot"])
+    assert (listed.id, listed.status) == (image.id, "available")
     copy = create(emulator, "copy", image=image)
     assert copy.image.id == image.id
     server.disable_backup().wait_until_finished()

@@ -158,7 +158,7 @@ def kinds(api: client.ApiClient) -> dynamic.DynamicClient:
     return dynamic.DynamicClient(api)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def core(api: client.ApiClient) -> client.CoreV1Api:
     return client.CoreV1Api(api)
 

@@ -100,55 +100,16 @@ def test_plugins_without_their_command_line_are_found(
 # -- operations that were cut off
 
 
-def creating(kind: str, name: str, id: str = "") -> Pending:
-    return Pending("creating", resource(kind, id, name, inputs={"name": name}))
-
-
 def test_nothing_pending_is_no_finding() -> None:
-    assert list(diagnosis.pending_findings(state(), {}, LINES)) == []
+    assert list(diagnosis.pending_findings(state(), LINES)) == []
 
 
-def test_a_create_that_made_nothing_is_cleared() -> None:
-    [found] = diagnosis.pending_findings(state(pending=(creating("network", "platform"),)), {}, LINES)
-    assert "nothing was made" in found.what
+def test_operations_that_were_cut_off_are_resolved_by_one_refresh() -> None:
+    operations = tuple(Pending(each, resource("server", "7", "s")) for each in ("creating", "updating", "deleting"))
+    [found] = diagnosis.pending_findings(state(pending=operations), LINES)
+    assert "creating Server 's'; updating Server 's'; deleting Server 's'" in found.what
     assert found.repair == ("pulumi refresh --yes --skip-preview --clear-pending-creates --stack prod",)
     assert found.deploy == "prod"
-
-
-def test_a_create_that_made_something_is_imported_by_the_refresh() -> None:
-    pending = creating("network", "platform")
-    cut_off = state(pending=(pending,))
-    made = diagnosis.created_after_all(cut_off, [cloud("network", "3", "platform"), cloud("network", "4", "other")])
-    [found] = diagnosis.pending_findings(cut_off, made, LINES)
-    urn = pending.resource.urn
-    assert found.repair == (
-        f"pulumi refresh --yes --skip-preview --import-pending-creates {urn} --import-pending-creates 3 "
-        "--clear-pending-creates --stack prod",
-    )
-
-
-def test_a_server_that_was_made_by_half_is_removed_first() -> None:
-    pending = creating("server", "fsn1-server-1")
-    made = {pending.resource.urn: cloud("server", "7", "fsn1-server-1")}
-    [found] = diagnosis.pending_findings(state(pending=(pending,)), made, LINES)
-    assert found.repair == (
-        "python -m operations remove server 7 --yes",
-        "pulumi refresh --yes --skip-preview --clear-pending-creates --stack prod",
-    )
-
-
-def test_other_operations_are_resolved_by_looking() -> None:
-    operations = tuple(Pending(each, resource("server", "7", "s")) for each in ("updating", "deleting"))
-    [found] = diagnosis.pending_findings(state(pending=operations), {}, LINES)
-    assert "updating Server 's'; deleting Server 's'" in found.what
-
-
-@pytest.mark.parametrize(
-    "orphans",
-    [[], [cloud("network", "3", "a")], [cloud("network", "3", "platform"), cloud("network", "4", "platform")]],
-)
-def test_only_one_object_of_the_right_name_is_what_a_create_made(orphans: list) -> None:
-    assert diagnosis.created_after_all(state(pending=(creating("network", "platform"),)), orphans) == {}
 
 
 # -- certificates
@@ -285,7 +246,18 @@ def test_records_that_others_made_in_the_zone_are_foreign() -> None:
     ],
 )
 def test_a_whole_platform_of_nobody_is_in_use_elsewhere(owned: list, there: list, expected: bool) -> None:
-    assert is_lost(compare([state(*owned)], there, KINDS.values(), ["prod"], {}), there) is expected
+    states = [state(*owned)]
+    assert is_lost(compare(states, there, KINDS.values(), ["prod"], {}), there, states) is expected
+
+
+@pytest.mark.parametrize(
+    ("operation", "kind", "expected"),
+    [("creating", "network", False), ("deleting", "network", True), ("creating", "tunnel", True)],
+)
+def test_a_first_deployment_that_was_cut_off_is_not_lost(operation: str, kind: str, expected: bool) -> None:
+    states = [state(pending=(Pending(operation, resource(kind, "")),))]
+    there = [cloud("network", "3"), cloud("ssh-key", "9")]
+    assert is_lost(compare(states, there, KINDS.values(), ["prod"], {}), there, states) is expected
 
 
 @pytest.mark.parametrize(

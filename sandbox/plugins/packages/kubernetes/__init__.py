@@ -4,13 +4,9 @@ It does what the real one does (4.29 and later): creations are refused when the 
 applies under a field manager of the resource's own, deletions are foreground deletions, and all of them wait.
 """
 
-# Objects of Kubernetes are JSON of any shape.
-# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 import secrets
 import threading
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, ClassVar, Final, cast
 
 from ...check import Failure
@@ -27,12 +23,11 @@ from ...package import (
     autoname,
     kind,
 )
-from ...schema import SchemaError, schema_of
+from ...schema import schema_of
 from ...values import Properties, Unknown, contains, without_nulls
-from . import awaits, fields, objects
-from .cluster import ApiError, Cluster, Manifest, UnknownKindError, UnreachableError, parse_kubeconfig
-
-RELEASE: Final = "kubernetes:helm.sh/v3:Release"
+from . import awaits, configuration, fields, objects
+from . import inputs as inputs_of
+from .cluster import ApiError, Cluster, Manifest, UnknownKindError, UnreachableError
 
 _PAUSES: Final = (1.0, 2.0, 4.0, 8.0, 16.0)
 """Seconds between tries of a creation whose namespace or definition is not there yet."""
@@ -44,7 +39,7 @@ class Kubernetes(Package):
     """``pulumi_kubernetes``: ids ``<namespace>/<name>``, invented names where none is given."""
 
     name = "kubernetes"
-    kinds: ClassVar[Mapping[str, Kind]] = {RELEASE: kind("name", "namespace")}
+    kinds: ClassVar[Mapping[str, Kind]] = {objects.RELEASE: kind("name", "namespace")}
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
@@ -58,7 +53,7 @@ class Kubernetes(Package):
     def check_config(self, inputs: Properties) -> list[Failure]:
         failures = super().check_config(inputs)
         content = inputs.get("kubeconfig")
-        if isinstance(content, str) and _kubeconfig(inputs) is None:
+        if isinstance(content, str) and configuration.kubeconfig(inputs) is None:
             failures.append(Failure("kubeconfig", "is no kubeconfig: YAML with clusters, users and contexts"))
         return failures
 
@@ -73,7 +68,7 @@ class Kubernetes(Package):
         unknown = [name for name in reached if isinstance(new.get(name), Unknown)]
         if unknown:
             replaces += unknown
-        elif (told := _active(old)) and (tells := _active(new)) and told != tells:
+        elif (told := configuration.cluster(old)) and (tells := configuration.cluster(new)) and told != tells:
             replaces += reached
         return Change(change.changed, tuple(replaces))
 
@@ -85,7 +80,7 @@ class Kubernetes(Package):
     # -- inputs
 
     def check(self, target: Target, given: Properties, old: Properties | None = None) -> Checked:
-        if _is_custom(target.token):
+        if inputs_of.is_custom(target.token):
             # The SDK types a custom resource's envelope alone; what is in it, its definition tells.
             inputs = without_nulls(given)
             missing = [
@@ -94,16 +89,16 @@ class Kubernetes(Package):
             checked = Checked(inputs, missing)
         else:
             checked = super().check(target, given, old)
-        checked.failures.extend(_refusals(target, checked.inputs))
+        checked.failures.extend(inputs_of.refusals(target, checked.inputs))
         if not checked.failures:
-            _name(target, checked.inputs, old or {})
+            inputs_of.name(target, checked.inputs, old or {})
             self._place(target, checked.inputs)
         return checked
 
     def _place(self, target: Target, inputs: Properties) -> None:
         """Give an object without a namespace the configured one, if its kind has namespaces."""
         wanted, metadata = self._namespace(), inputs.get("metadata")
-        if not wanted or not isinstance(metadata, dict) or metadata.get("namespace") or target.token == RELEASE:
+        if not wanted or not isinstance(metadata, dict) or metadata.get("namespace") or target.token == objects.RELEASE:
             return
         manifest = objects.manifest(target, inputs)
         try:
@@ -117,11 +112,11 @@ class Kubernetes(Package):
 
     def _namespace(self) -> str:
         given = self._configured.get("namespace")
-        return str(given or _context(self._configured).get("namespace") or "")
+        return str(given or configuration.context(self._configured).get("namespace") or "")
 
     def diff(self, target: Target, old: Properties, new: Properties, outputs: Properties) -> Change:
         change = super().diff(target, old, new, outputs)
-        if target.token == RELEASE:
+        if target.token == objects.RELEASE:
             return change
         before, after = objects.manifest(target, old), objects.manifest(target, new)
         if objects.is_patch(target.token):
@@ -138,7 +133,7 @@ class Kubernetes(Package):
         if not preview:
             return self.make(target, inputs)
         echoed = Created("", dict(inputs))
-        if target.token == RELEASE or objects.is_patch(target.token) or contains(inputs, Unknown):
+        if target.token == objects.RELEASE or objects.is_patch(target.token) or contains(inputs, Unknown):
             return echoed
         manifest = objects.manifest(target, inputs)
         try:
@@ -205,8 +200,8 @@ class Kubernetes(Package):
             return None
         told = objects.outputs(target, inputs, live, _manager(place, outputs))
         if not inputs:
-            shape = {} if _is_custom(target.token) else schema_of(target.token).inputs
-            return Read(told, objects.imported(told, shape or told))
+            names = told if inputs_of.is_custom(target.token) else schema_of(target.token).inputs
+            return Read(told, objects.imported(told, names))
         now = cast("Properties", objects.inputs_now(inputs, outputs, told))
         if missing := awaits.missing_now(cluster, objects.manifest(target, inputs), live):
             raise PartiallyCreated(id, told, f"{_named(live)} is not ready: {missing}", now)
@@ -216,7 +211,7 @@ class Kubernetes(Package):
         self, target: Target, id: str, old: Properties, new: Properties, outputs: Properties, *, preview: bool
     ) -> Properties:
         manifest = objects.manifest(target, new)
-        if preview and (target.token == RELEASE or contains(new, Unknown)):
+        if preview and (target.token == objects.RELEASE or contains(new, Unknown)):
             return super().update(target, id, old, new, outputs, preview=True)
         try:
             cluster = self._reach(target)
@@ -306,55 +301,21 @@ class Kubernetes(Package):
         return objects.annotation(manifest, "patchForce") == "true" or bool(self._configured.get("enablePatchForce"))
 
     def _reach(self, target: Target) -> Cluster:
-        if target.token == RELEASE:
+        if target.token == objects.RELEASE:
             raise ProviderError("the sandbox's kubernetes plugin does not install charts: it has no Helm")
         with self._opening:
             if self._cluster is None:
-                parsed = _kubeconfig(self._configured)
+                parsed = configuration.kubeconfig(self._configured)
                 if parsed is None:
                     # The real provider would take ~/.kube/config: a sandbox has no business there.
                     raise UnreachableError("the kubernetes provider has no kubeconfig")
-                self._cluster = Cluster(parsed, _context_name(self._configured), self._cancelled)
+                self._cluster = Cluster(parsed, configuration.context_name(self._configured), self._cancelled)
             return self._cluster
 
 
 _GONE: Final = (
     "If the cluster is gone, PULUMI_K8S_DELETE_UNREACHABLE=true takes its objects out of the state without asking it"
 )
-
-
-def _kubeconfig(configured: Properties) -> dict[str, Any] | None:
-    """The kubeconfig's content, given as its text or its path, with the cluster that the configuration chooses."""
-    given = configured.get("kubeconfig")
-    if not isinstance(given, str):
-        return None
-    is_path = "\n" not in given and len(given) < 4096 and Path(given).expanduser().is_file()
-    parsed = parse_kubeconfig(Path(given).expanduser().read_text() if is_path else given)
-    cluster = configured.get("cluster")
-    if parsed is None or not cluster:
-        return parsed
-    contexts = cast("list[dict[str, Any]]", parsed["contexts"])
-    changed = [{**each, "context": {**(each.get("context") or {}), "cluster": cluster}} for each in contexts]
-    return {**parsed, "contexts": changed}
-
-
-def _context_name(configured: Properties) -> str | None:
-    return cast("str | None", configured.get("context") or None)
-
-
-def _context(configured: Properties) -> dict[str, Any]:
-    """The context in use; empty when there is none."""
-    parsed = _kubeconfig(configured) or {}
-    wanted = _context_name(configured) or parsed.get("current-context")
-    contexts = cast("list[dict[str, Any]]", parsed.get("contexts") or [])
-    return next((each.get("context") or {} for each in contexts if each.get("name") == wanted), {})
-
-
-def _active(configured: Properties) -> dict[str, Any]:
-    """What the kubeconfig tells of the cluster in use; empty when it tells nothing."""
-    name, parsed = _context(configured).get("cluster"), _kubeconfig(configured) or {}
-    clusters = cast("list[dict[str, Any]]", parsed.get("clusters") or [])
-    return next((each.get("cluster") or {} for each in clusters if each.get("name") == name), {})
 
 
 def _manager(manifest: Manifest, outputs: Properties) -> str:
@@ -381,43 +342,6 @@ def _explained(error: ApiError, manager: str) -> str:
     if error.reason == "Conflict":
         return f"{manager} and another field manager want the same field to differ: {error}"
     return str(error)
-
-
-def _is_custom(token: str) -> bool:
-    """Whether a type is none of the SDK's: its group has a dot, as all groups of custom resources do."""
-    try:
-        schema_of(token)
-    except SchemaError:
-        return "." in token.split(":")[1].partition("/")[0]
-    return False
-
-
-def _refusals(target: Target, inputs: Properties) -> list[Failure]:
-    if target.token == RELEASE:
-        return []
-    metadata = inputs.get("metadata")
-    given = metadata if isinstance(metadata, dict) else {}
-    failures: list[Failure] = []
-    if "generateName" in given and "name" not in given:
-        failures.append(Failure("metadata.generateName", "is not supported with server-side apply"))
-    if objects.is_patch(target.token) and "name" not in given and not isinstance(metadata, Unknown):
-        failures.append(Failure("metadata.name", "is required: a Patch resource names the object that it patches"))
-    return failures
-
-
-def _name(target: Target, inputs: Properties, old: Properties) -> None:
-    """Invent the name that is not given, once: what a former run invented stays."""
-    if target.token == RELEASE:
-        if "name" not in inputs:
-            inputs["name"] = autoname(target, old.get("name"))
-        return
-    metadata = inputs.get("metadata")
-    if isinstance(metadata, Unknown):
-        return
-    given = cast("dict[str, Any]", metadata or {})
-    if "name" not in given:
-        before = cast("dict[str, Any]", old.get("metadata") or {})
-        inputs["metadata"] = {**given, "name": autoname(target, before.get("name"))}
 
 
 def _place_of(manifest: Manifest) -> tuple[Any, Any]:

@@ -1,8 +1,5 @@
 """What the provider waits for: when an object of each kind is ready, and how long that may take."""
 
-# Objects of Kubernetes are JSON of any shape.
-# pyright: reportUnknownArgumentType=false
-
 import json
 import re
 import threading
@@ -63,8 +60,9 @@ class Look:
 
     def condition(self, type: str) -> Mapping[str, str]:
         """A condition of its status; empty when it has none of this type."""
+        none: dict[str, str] = {}
         conditions = cast("list[dict[str, str]]", self.at("status.conditions", []))
-        return next((each for each in conditions if each.get("type") == type), {})
+        return next((each for each in conditions if each.get("type") == type), none)
 
     def is_seen(self) -> bool:
         """Whether its controller has seen its latest version."""

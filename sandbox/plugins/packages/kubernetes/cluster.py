@@ -1,15 +1,10 @@
 """A cluster's API as the kubernetes provider uses it, through the official client: discovery and raw objects of any kind."""
 
-# Objects of Kubernetes are JSON of any shape.
-# pyright: reportPossiblyUnboundVariable=false
-
 import json
 import threading
 from collections.abc import Mapping
 from typing import Any, Final, cast
 from urllib.parse import quote
-
-import yaml
 
 from ...package import ProviderError
 
@@ -172,13 +167,14 @@ class Cluster:
         content_type: str = "application/json",
     ) -> Manifest:
         """A request and its answer; when told to come back later, it does."""
+        status, headers, content = self._send(method, path, query or [], body, content_type)
         for _ in range(_THROTTLED_TRIES):
-            status, headers, content = self._send(method, path, query or [], body, content_type)
             pause = headers.get("Retry-After", "")
-            if not (pause.isdigit() and (status == 429 or status >= 500)):
+            if not pause.isdigit() or not (status == 429 or status >= 500):
                 break
             if self._cancelled.wait(min(float(pause), _LONGEST_PAUSE)):
                 break
+            status, headers, content = self._send(method, path, query or [], body, content_type)
         if status >= 400:
             message = str(content.get("message") or f"HTTP {status}")
             raise ApiError(status, str(content.get("reason") or ""), message)
@@ -205,17 +201,6 @@ class Cluster:
                 f"the cluster at {self.host} does not answer ({type(error).__name__}: {reason[:300]})"
             ) from error
         return int(answer.status), cast("Mapping[str, str]", answer.getheaders()), _parsed(content)
-
-
-def parse_kubeconfig(text: str) -> dict[str, Any] | None:
-    """A kubeconfig's content; None when it is none."""
-    try:
-        parsed: Any = yaml.safe_load(text)
-    except yaml.YAMLError:
-        return None
-    if not isinstance(parsed, dict) or not {"clusters", "users", "contexts"} <= set(cast("dict[str, Any]", parsed)):
-        return None
-    return cast("dict[str, Any]", parsed)
 
 
 def _options(manager: str, dry: bool) -> list[tuple[str, str]]:

@@ -1,8 +1,5 @@
 """Objects as a program gives them, as a cluster tells them, and what a change of one means."""
 
-# Objects of Kubernetes are JSON of any shape.
-# pyright: reportUnknownVariableType=false, reportUnknownLambdaType=false, reportUnknownArgumentType=false
-
 import base64
 from collections.abc import Mapping
 from typing import Any, Final, cast
@@ -11,6 +8,8 @@ from ...package import Target
 from ...values import Properties, Value
 
 Manifest = dict[str, Any]
+
+RELEASE: Final = "kubernetes:helm.sh/v3:Release"
 
 _READ_ONLY: Final = (
     "creationTimestamp",
@@ -115,7 +114,8 @@ def named_by(target: Target, id: str) -> Manifest:
 
 def annotation(manifest: Mapping[str, Any], name: str) -> str:
     """The value of an annotation ``pulumi.com/<name>``; empty when there is none."""
-    annotations = (manifest.get("metadata") or {}).get("annotations")
+    metadata: Any = manifest.get("metadata")
+    annotations: Any = cast("dict[str, Any]", metadata).get("annotations") if isinstance(metadata, dict) else None
     return (
         str(cast("dict[str, Any]", annotations).get(f"pulumi.com/{name}") or "")
         if isinstance(annotations, dict)
@@ -146,7 +146,8 @@ def imported(live: Properties, names: Mapping[str, Any]) -> Properties:
     """Inputs for an object that no program has given yet: all that a program could give, without the cluster's own."""
     made = {name: value for name, value in live.items() if name in names and name != "status"}
     metadata = cast("dict[str, Any]", live["metadata"])
-    annotations = {name: value for name, value in (metadata.get("annotations") or {}).items() if name != _LAST_APPLIED}
+    told = cast("dict[str, Any]", metadata.get("annotations") or {})
+    annotations = {name: value for name, value in told.items() if name != _LAST_APPLIED}
     kept = {name: value for name, value in metadata.items() if name not in (*_READ_ONLY, "annotations")}
     made["metadata"] = {**kept, **({"annotations": annotations} if annotations else {})}
     return made
@@ -172,19 +173,19 @@ def _at(manifest: Manifest, path: str) -> Any:
 
 def _dashed(value: Any) -> Any:
     """``x_kubernetes_…``, as the SDK calls them, are ``x-kubernetes-…`` for the cluster."""
-    return _renamed(value, "x_kubernetes_", lambda name: name.replace("_", "-"))
+    return _renamed(value, "x_kubernetes_", "_", "-")
 
 
 def _underscored(value: Any) -> Any:
-    return _renamed(value, "x-kubernetes-", lambda name: name.replace("-", "_"))
+    return _renamed(value, "x-kubernetes-", "-", "_")
 
 
-def _renamed(value: Any, prefix: str, rename: Any) -> Any:
+def _renamed(value: Any, prefix: str, old: str, new: str) -> Any:
     if isinstance(value, dict):
         return {
-            (rename(name) if name.startswith(prefix) else name): _renamed(each, prefix, rename)
+            (name.replace(old, new) if name.startswith(prefix) else name): _renamed(each, prefix, old, new)
             for name, each in cast("dict[str, Any]", value).items()
         }
     if isinstance(value, list):
-        return [_renamed(each, prefix, rename) for each in cast("list[Any]", value)]
+        return [_renamed(each, prefix, old, new) for each in cast("list[Any]", value)]
     return value
