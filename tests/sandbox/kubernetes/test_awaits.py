@@ -102,6 +102,17 @@ def make(package: Package, kind: str, inputs: dict[str, Any]) -> Any:
     return package.create(target, checked.inputs, preview=False)
 
 
+def images(core: client.CoreV1Api, namespace: str) -> set[str]:
+    return {pod.spec.containers[0].image for pod in core.list_namespaced_pod(namespace).items}
+
+
+def eventually(holds: Callable[[], bool], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, f"did not hold within {seconds} s"
+        time.sleep(0.1)
+
+
 DEPLOYMENT = Target("kubernetes:apps/v1:Deployment", "it")
 
 
@@ -114,8 +125,8 @@ def test_a_deployment_waits_for_its_pods_and_then_for_those_of_the_new_version(
         assert made.outputs["status"]["readyReplicas"] == 2
         told: Any = provider.update(DEPLOYMENT, made.id, old, new, made.outputs, preview=False)
     assert (told["status"]["readyReplicas"], told["status"]["updatedReplicas"]) == (2, 2)
-    images = {pod.spec.containers[0].image for pod in core.list_namespaced_pod(namespace).items}
-    assert images == {"two"}
+        # The last old pod may still be on its way out when the new ones are ready.
+        eventually(lambda: images(core, namespace) == {"two"})
 
 
 def test_a_deployment_that_is_not_ready_in_time_is_recorded_and_told(
