@@ -124,9 +124,9 @@ def test_a_deployment_waits_for_its_pods_and_then_for_those_of_the_new_version(
         made = make(provider, "apps/v1:Deployment", old)
         assert made.outputs["status"]["readyReplicas"] == 2
         told: Any = provider.update(DEPLOYMENT, made.id, old, new, made.outputs, preview=False)
-    assert (told["status"]["readyReplicas"], told["status"]["updatedReplicas"]) == (2, 2)
         # The last old pod may still be on its way out when the new ones are ready.
         eventually(lambda: images(core, namespace) == {"two"})
+    assert (told["status"]["readyReplicas"], told["status"]["updatedReplicas"]) == (2, 2)
 
 
 def test_a_deployment_that_is_not_ready_in_time_is_recorded_and_told(
