@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,13 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 
 _SECONDS: Final = 600
 """A preview looks things up in the clouds; everything else answers at once."""
+
+_TORN: Final = ("eof", "unexpected end of json input")
+"""What a reader says of a state file on this machine that another command is writing just then."""
+
+_READINGS: Final = 5
+_PAUSE: Final = 0.3
+"""Seconds until a torn file is read again."""
 
 _KINDS: Final = (
     ("passphrase", ("incorrect passphrase", "passphrase must be set", "failed to decrypt", "could not decrypt")),
@@ -62,7 +70,7 @@ class Pulumi:
         Raises:
             PulumiError: there is no command line, or the backend does not answer.
         """
-        return [str(entry["name"]) for entry in cast("list[dict[str, Any]]", self._json(["stack", "ls", "--json"]))]
+        return [str(entry["name"]) for entry in cast("list[dict[str, Any]]", self._read(["stack", "ls", "--json"]))]
 
     def backend(self) -> str:
         """Address of the backend."""
@@ -71,7 +79,7 @@ class Pulumi:
 
     def export(self, stack: str) -> object:
         """The state, with its secrets as they are stored."""
-        return self._json(["stack", "export", "--stack", stack])
+        return self._read(["stack", "export", "--stack", stack])
 
     def settings(self, stack: str) -> dict[str, str]:
         """The stack's configuration by key, secrets decrypted; structured values are JSON."""
@@ -105,6 +113,17 @@ class Pulumi:
         if self.configuration is None:
             return ["--stack", stack]
         return ["--stack", stack, "--config-file", str(self.configuration / f"Pulumi.{stack}.yaml")]
+
+    def _read(self, arguments: Sequence[str]) -> object:
+        """What is stored; once more where another command was writing it."""
+        for _ in range(_READINGS - 1):
+            try:
+                return self._json(arguments)
+            except PulumiError as error:
+                if not str(error).lower().endswith(_TORN):
+                    raise
+            time.sleep(_PAUSE)
+        return self._json(arguments)
 
     def _json(self, arguments: Sequence[str], more: Mapping[str, str] | None = None) -> object:
         output = self._run(arguments, more)

@@ -94,3 +94,18 @@ def test_without_a_command_line_it_says_so(tmp_path: Path) -> None:
     with pytest.raises(PulumiError, match="`make toolchain`") as caught:
         Pulumi("no-such-command", tmp_path, environment={"PATH": str(tmp_path)}).stacks()
     assert caught.value.kind == "absent"
+
+
+def test_a_state_that_was_being_written_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("operations.pulumi._PAUSE", 0)
+    torn_once = 'cd "$(dirname "$0")"; if [ ! -e read ]; then : > read; echo "error: EOF" >&2; exit 1; fi; echo "[]"'
+    assert stand_in(tmp_path, torn_once).stacks() == []
+
+
+def test_a_state_that_stays_torn_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("operations.pulumi._PAUSE", 0)
+    always = 'echo x >> "$(dirname "$0")/readings"; echo "error: unexpected end of JSON input" >&2; exit 255'
+    with pytest.raises(PulumiError, match="unexpected end of JSON input") as caught:
+        stand_in(tmp_path, always).export("prod")
+    assert caught.value.kind == "corrupt"
+    assert (tmp_path / "readings").read_text().count("x") == 5
