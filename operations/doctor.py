@@ -152,15 +152,17 @@ class Doctor:
 def is_lost(comparison: Comparison, objects: Sequence[CloudObject], states: Iterable[StackState]) -> bool:
     """Whether the project holds a whole platform, of which no state owns a single object.
 
-    It is in use then, under a state that is elsewhere: nothing of it is to be taken or removed. A Network alone is what
-    the lost answer of a first deployment leaves, and creates that were cut off may have made more.
+    It is in use then, under a state that is elsewhere: nothing of it is to be taken or removed. A whole platform has its
+    Network and more; what has not is left by the lost answers of a first deployment, and creates that were cut off may
+    have made even that.
     """
     hetzner = [each for each in objects if each.kind not in CLOUDFLARE.values() and each.whole is None]
     strangers = {each.key for each in comparison.orphans}
     begun = any(
         each.operation == "creating" and each.resource.type in HETZNER for state in states for each in state.pending
     )
-    return len(hetzner) > 1 and not begun and all(each.key in strangers for each in hetzner)
+    whole = len(hetzner) > 1 and any(each.kind == "network" for each in hetzner)
+    return whole and not begun and all(each.key in strangers for each in hetzner)
 
 
 def _controllers(comparison: Comparison) -> Iterator[str]:

@@ -26,6 +26,7 @@ from sandbox.clouds.threaded import ThreadedClouds
 from sandbox.engine import Engine, EngineError
 from sandbox.scratch import read
 from sandbox.toolchain import Tool, find_tool
+from sandbox.world.faults import Fault
 
 ROOT = Path(__file__).resolve().parents[2]
 SKIPPED = frozenset({"minio", "kubernetes"})
@@ -86,11 +87,10 @@ class Shared:
         return Client(self.access.token, api_endpoint=self.access.hetzner)
 
     @contextmanager
-    def fault(self, **rule: object) -> Iterator[None]:
+    def fault(self, **rule: object) -> Iterator[Fault]:
         faults = self.clouds.clouds.world.faults
-        self.clouds.call(lambda: faults.add(**rule))
         try:
-            yield
+            yield self.clouds.call(lambda: faults.add(**rule))
         finally:
             self.clouds.call(faults.clear)
 
@@ -259,11 +259,11 @@ def test_another_backend_makes_no_second_platform(shared: Shared, cli: Tool, tmp
 )
 def test_an_answer_that_was_lost_is_adopted(fresh: Shared, path: str, type: str) -> None:
     shared = fresh
-    with shared.fault(kind="drop_after", method="POST", path=path), pytest.raises(EngineError):
+    with shared.fault(kind="drop_after", method="POST", path=path), pytest.raises(EngineError) as refused:
         shared.engine.up("shared")
     report = shared.examine()
     told = [each for each in report.findings if each.code == "lost-answer"]
-    assert len(told) == 1, report.findings
+    assert len(told) == 1, (report, str(refused.value))
     assert type in told[0].what
     shared.repair(*told[0].repair, *report.deployments)
     shared.assert_healthy()
@@ -271,9 +271,10 @@ def test_an_answer_that_was_lost_is_adopted(fresh: Shared, path: str, type: str)
 
 def test_a_killed_up_is_recovered_by_the_lines_that_are_printed(fresh: Shared) -> None:
     # The server takes the request and never gets round to telling: the moment to be killed at.
-    with fresh.fault(kind="delay", method="POST", path="/networks$|/ssh_keys$", seconds=60):
+    with fresh.fault(kind="delay", method="POST", path="/networks$|/ssh_keys$", seconds=60) as delayed:
         up = start(fresh, "up", "--yes", "--skip-preview")
-        wait_for(lambda: pending(fresh), up)
+        wait_for(lambda: "hcloud:index/network:Network" in pending(fresh), up)
+        wait_for(lambda: delayed.fired == 2, up)
         kill(fresh, up)
     report = fresh.examine()
     assert codes(report)[0] == "stale-lock"
@@ -317,12 +318,13 @@ def children_of(shared: Shared) -> list[Path]:
     return found
 
 
-def pending(shared: Shared) -> bool:
+def pending(shared: Shared) -> set[str]:
+    """The types of the clouds' objects with an operation that is under way."""
     try:
         operations = shared.engine.export_state("shared")["deployment"].get("pending_operations", [])
     except EngineError:
-        return False  # it is being written
-    return any(each["resource"]["type"].startswith("hcloud:") for each in operations)
+        return set()  # it is being written
+    return {each["resource"]["type"] for each in operations if each["resource"]["type"].startswith("hcloud:")}
 
 
 def wait_for(condition: Callable[[], bool], process: "subprocess.Popen[str]") -> None:
@@ -338,7 +340,7 @@ def test_a_command_that_runs_is_left_alone(fresh: Shared) -> None:
     with fresh.fault(kind="delay", method="POST", path="/networks$", seconds=60):
         up = start(fresh, "up", "--yes", "--skip-preview")
         try:
-            wait_for(lambda: pending(fresh), up)
+            wait_for(lambda: bool(pending(fresh)), up)
             report = fresh.examine()
         finally:
             kill(fresh, up)

@@ -240,6 +240,7 @@ def test_records_that_others_made_in_the_zone_are_foreign() -> None:
         ([], [cloud("network", "3"), cloud("server", "7")], True),
         # The answer of the very first create was lost: nothing else is there.
         ([], [cloud("network", "3")], False),
+        ([], [cloud("primary-ip", "4"), cloud("primary-ip", "5")], False),
         ([resource("server", "7")], [cloud("network", "3"), cloud("server", "7")], False),
         ([], [], False),
         ([], [cloud("dns-record", "a"), cloud("dns-record", "b")], False),
