@@ -14,8 +14,8 @@ from sandbox.world import Latencies
 from .plan import END, SERVER, Machine, Plan, machines
 from .schedule import Task
 
-BOOT_POLL: Final = 5 / 2
-"""Seconds: boot.sh looks every 5 s, so that it sees a change half of that later on average."""
+BOOT_POLL: Final = 1 / 2
+"""Seconds: boot.sh looks every second, so that it sees a change half of that later on average."""
 _SERVICE = "hcloud:index/loadBalancerService:LoadBalancerService"
 _GATED = "random:index/randomId:RandomId"
 _MARKER = "hcloud:index/uploadedCertificate:UploadedCertificate"
@@ -129,7 +129,7 @@ def _serve(plan: Plan, deployment: Deployment, names: Mapping[str, str], initial
 def _boot(
     plan: Plan, made: Iterable[Machine], created: Mapping[str, tuple[str, str]], before_network: Sequence[str]
 ) -> None:
-    """boot.sh: private address, k3s, then the first server initialises and the others join through the load balancer.
+    """boot.sh: private address, k3s, then the first server initialises, the others join it, agents the load balancer.
 
     A server waits until those before it serve: etcd takes one learner at a time.
     """
@@ -143,8 +143,8 @@ def _boot(
         if machine.is_server and not serving:
             joined = plan.first_server(machine, binary)
         else:
-            predecessors = serving if machine.is_server else ()
-            turn = plan.add(f"{machine.name}: sees its turn", BOOT_POLL, [binary, SERVING, *predecessors])
+            awaited = serving if machine.is_server else [SERVING]
+            turn = plan.add(f"{machine.name}: sees its turn", BOOT_POLL, [binary, *awaited])
             joined = plan.join(machine, turn)
         if machine.is_server:
             serving.append(joined)

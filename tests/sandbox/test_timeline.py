@@ -221,12 +221,12 @@ class TestOurs:
             expected |= {"initialise"} if role == "server" and first else {"sees its turn", "join"}
             assert steps == expected
 
-    def test_servers_join_in_turn_and_agents_when_the_api_is_served(self, own: tuple[Task, ...]) -> None:
+    def test_servers_join_in_turn_and_agents_when_the_load_balancer_serves(self, own: tuple[Task, ...]) -> None:
         found = schedule(own)
         initialised, joined = found.finish["fsn1-server-1: initialise"], found.finish["fsn1-server-2: join"]
         # Two looks, 3 s apart, find the target healthy.
         assert found.finish[ours.SERVING] == initialised + 6
-        assert found.start["fsn1-server-2: sees its turn"] == found.finish[ours.SERVING]
+        assert found.start["fsn1-server-2: sees its turn"] == initialised
         assert found.start["fsn1-server-3: sees its turn"] == joined
         for agent in ("fsn1-general-1", "fsn1-general-2", "fsn1-general-4"):
             assert found.start[f"{agent}: sees its turn"] == found.finish[ours.SERVING]
@@ -316,27 +316,26 @@ class TestOthers:
 class TestComparison:
     """Estimates, so these say what follows from the figures in the table; they are no measurement."""
 
-    def test_ours_is_shorter_than_hetzner_k3s_and_longer_than_kube_hetzner(self, compared: Comparison) -> None:
+    def test_ours_is_the_shortest_since_etcd_lets_all_join_in_turn(self, compared: Comparison) -> None:
         own = compared.ours.in_turn.makespan
+        assert own < compared.kube_hetzner.in_turn.makespan < compared.hetzner_k3s.in_turn.makespan
         assert own < compared.hetzner_k3s.shortest.makespan
-        # Not the shortest: kube-hetzner lets servers join at the same time, and nobody waits for a load balancer.
-        assert compared.kube_hetzner.shortest.makespan < compared.kube_hetzner.in_turn.makespan < own
+        # Only servers that join at the same time, which etcd refuses, would be sooner.
+        assert compared.kube_hetzner.shortest.makespan < own
 
-    def test_what_ours_is_longer_by_is_that_servers_wait_for_each_other(
+    def test_servers_that_wait_for_each_other_cost_ours_as_much_as_the_others(
         self, compared: Comparison, own: tuple[Task, ...]
     ) -> None:
         together = changed(own, "fsn1-server-3: sees its turn", less="fsn1-server-2: join")
-        assert ready(together) == pytest.approx(compared.kube_hetzner.shortest.makespan)
+        assert ready(together) < compared.kube_hetzner.shortest.makespan
         (edge,) = [
             step for step in compared.ours.in_turn.critical_path if step.task.name == "fsn1-server-3: sees its turn"
         ]
-        assert edge.cost == pytest.approx(18 + 2.5) == ready(own) - ready(together)
+        assert edge.cost == pytest.approx(18 + 0.5) == ready(own) - ready(together)
 
-    def test_and_when_etcd_makes_all_join_in_turn_that_they_wait_for_the_load_balancer(
-        self, compared: Comparison, own: tuple[Task, ...]
-    ) -> None:
-        direct = changed(own, "fsn1-server-2: sees its turn", less=ours.SERVING, more=("fsn1-server-1: initialise",))
-        assert ready(direct) < compared.kube_hetzner.in_turn.makespan < ready(own)
+    def test_servers_that_waited_for_the_load_balancer_would_be_later(self, own: tuple[Task, ...]) -> None:
+        behind = changed(own, "fsn1-server-2: sees its turn", more=(ours.SERVING,))
+        assert ready(behind) == pytest.approx(ready(own) + 6)
 
     def test_machines_made_one_after_another_make_ours_the_longest(
         self, compared: Comparison, own: tuple[Task, ...]

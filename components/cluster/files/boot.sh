@@ -10,7 +10,8 @@ ROOT="${PLATFORM_ROOT:-}"
 
 K3S_CONFIG="$ROOT/etc/rancher/k3s/config.yaml.d"
 METADATA="${PLATFORM_METADATA:-http://169.254.169.254/hetzner/v1/metadata}"
-ATTEMPTS="${PLATFORM_ATTEMPTS:-60}"
+# A look a second.
+ATTEMPTS="${PLATFORM_ATTEMPTS:-300}"
 
 log() { echo "platform-boot: $*"; }
 
@@ -31,19 +32,19 @@ wait_for_private_address() {
     address=$(private_address)
     if [ -n "$address" ]; then return 0; fi
     attempt=$((attempt + 1))
-    sleep 5
+    sleep 1
   done
   fail "no interface has ${PRIVATE_ADDRESS:-an address in $PRIVATE_PREFIX}: is the machine attached to the Network?"
 }
 
 # Whether the API at this address serves our cluster: answered with a certificate of our own CA, and ready.
 serves() {
-  curl --silent --fail --max-time 5 --cacert "$ROOT/etc/platform/root-ca.crt" --output /dev/null "https://$1:6443/readyz"
+  curl --silent --fail --connect-timeout 1 --max-time 5 --cacert "$ROOT/etc/platform/root-ca.crt" --output /dev/null "https://$1:6443/readyz"
 }
 
 # Whether anyone of our cluster is there at all, ready or not.
 answers() {
-  curl --silent --max-time 5 --cacert "$ROOT/etc/platform/root-ca.crt" --output /dev/null "https://$1:6443/readyz"
+  curl --silent --connect-timeout 1 --max-time 5 --cacert "$ROOT/etc/platform/root-ca.crt" --output /dev/null "https://$1:6443/readyz"
 }
 
 wait_until_served() {
@@ -51,7 +52,20 @@ wait_until_served() {
   while [ "$attempt" -lt "$ATTEMPTS" ]; do
     if serves "$1"; then return 0; fi
     attempt=$((attempt + 1))
-    sleep 5
+    sleep 1
+  done
+  return 1
+}
+
+# Sets `member` to the first that serves. A server is asked itself: the load balancer calls it healthy only later.
+wait_for_member() {
+  attempt=0
+  while [ "$attempt" -lt "$ATTEMPTS" ]; do
+    for member in $PEERS $API_ADDRESS; do
+      if serves "$member"; then return 0; fi
+    done
+    attempt=$((attempt + 1))
+    sleep 1
   done
   return 1
 }
@@ -106,9 +120,7 @@ decide_server() {
   fi
   for peer in $API_ADDRESS $PEERS; do
     if answers "$peer"; then
-      wait_until_served "$API_ADDRESS" || fail "$peer answers, but the API load balancer $API_ADDRESS does not: look at the other servers"
-      wait_for_predecessors
-      join "$API_ADDRESS"
+      join_member "$peer answers, but no server serves the cluster: look at the other servers"
       return 0
     fi
   done
@@ -116,10 +128,14 @@ decide_server() {
     log "nobody serves the cluster yet: initialising it"
     echo "cluster-init: true" > "$K3S_CONFIG/20-join.yaml"
   else
-    wait_until_served "$API_ADDRESS" || fail "the API load balancer $API_ADDRESS does not serve the cluster: look at the other servers"
-    wait_for_predecessors
-    join "$API_ADDRESS"
+    join_member "neither $PEERS nor the API load balancer $API_ADDRESS serves the cluster: look at the other servers"
   fi
+}
+
+join_member() {
+  wait_for_member || fail "$1"
+  wait_for_predecessors
+  join "$member"
 }
 
 # etcd takes one learner at a time: when a cluster forms, servers join in the order of their numbers.
