@@ -13,6 +13,7 @@ from sandbox.clouds import Loopback
 from sandbox.machines import MachineRoom
 from sandbox.machines.api import Api, ApiError
 from sandbox.machines.certificates import Authority
+from sandbox.machines.etcd import EtcdError
 from sandbox.machines.facts import ServerFacts
 from sandbox.world import Clock
 
@@ -124,6 +125,27 @@ def test_one_server_begins_and_the_others_join_and_vote(formed: Formed) -> None:
         formed.until_condition(server.name, "EtcdIsVoter", "True")
         formed.until_condition(server.name, "Ready", "True")
     assert formed.healthy() == 3
+
+
+def test_etcd_takes_one_learner_at_a_time(formed: Formed) -> None:
+    """So servers join in turn, whatever the order in which they are started."""
+    member = formed.running.room._clusters[0].live[0].member
+
+    def add(peer: str) -> str:
+        try:
+            formed.running.wait(member.add_learner(peer))
+        except EtcdError as error:
+            return str(error)
+        return ""
+
+    # A member that has just joined counts as unhealthy for some seconds.
+    formed.running.until(lambda: add("https://127.0.0.2:2380") == "")
+    try:
+        formed.running.until(lambda: "too many learner members in cluster" in add("https://127.0.0.3:2380"))
+    finally:
+        members = formed.running.wait(member.members())
+        for learner in [each["ID"] for each in members if each.get("isLearner")]:
+            formed.running.wait(member.remove(learner))
 
 
 def test_agents_appear_with_their_labels_and_taints_and_are_initialised(formed: Formed) -> None:
