@@ -104,8 +104,9 @@ def _target_value(target: LoadBalancerTarget) -> str:
 
 def _primary_ips(client: Client) -> Iterator[CloudObject]:
     for address in client.primary_ips.get_all():
-        # Hetzner made it for a machine, and removes it with the machine.
-        goes_with = ("server", str(address.assignee_id)) if address.auto_delete and address.assignee_id else None
+        # Hetzner made it for a machine or a load balancer, and removes it with that.
+        made_for = address.auto_delete and address.assignee_id
+        goes_with = (str(address.assignee_type).replace("_", "-"), str(address.assignee_id)) if made_for else None
         yield _object(
             "primary-ip", address, protected=_protected(address), whole=goes_with, location=_location(address)
         )

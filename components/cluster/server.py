@@ -78,7 +78,8 @@ def cloud_server(
         labels=labels(cluster, **machine.labels(boot.config), **_drained(machine, deployed)),
         delete_protection=protected,
         rebuild_protection=protected,
-        shutdown_before_deletion=True,
+        # No shutdown before it goes: it is drained then, and one that does not run could not be deleted.
+        shutdown_before_deletion=False,
         opts=parent.child(
             protect=protected,
             ignore_changes=IGNORED_CHANGES,
