@@ -1,7 +1,8 @@
-"""What all tests share: golden files."""
+"""What all tests share: golden files, and a watch on what the emulated Hetzner answers."""
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -28,3 +29,23 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
     """Compares a text with a golden file, or rewrites the file when asked to."""
     update = bool(request.config.getoption("--update-golden"))
     return lambda name, text: golden_files.compare(name, text, update=update)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def watch() -> Iterator[Any]:
+    """Collects every answer of an emulated Hetzner in this process."""
+    # Who runs a few unit tests does not wait for aiohttp before the collection.
+    from tests.sandbox.hetzner.watch import Watch
+
+    with Watch().installed() as watch:
+        yield watch
+        # Of clouds that were closed after the last test.
+        assert watch.problems() == []
+
+
+@pytest.fixture(autouse=True)
+def answers_are_as_documented(watch: Any) -> Iterator[None]:
+    """No answer that was given during a test, or to its fixtures, differs from Hetzner's document."""
+    yield
+    problems = watch.problems()
+    assert not problems, "\n".join(problems)

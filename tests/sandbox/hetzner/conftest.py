@@ -28,6 +28,6 @@ def catalogue(prices: Any) -> Catalogue:
 
 @pytest.fixture
 def emulator(catalogue: Catalogue) -> Iterator[Emulator]:
-    """An empty cloud where nothing takes any time; at the end every answer must have had the documented shape."""
+    """An empty cloud where nothing takes any time."""
     with Emulator(catalogue) as running:
         yield running
