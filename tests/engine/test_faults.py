@@ -245,6 +245,7 @@ class Operations(RuleBasedStateMachine):
     """Random operations on `shared`; after each that succeeds, clouds and state map one to one."""
 
     project: Project
+    store: ObjectStore
     lapses = st.sampled_from(
         [
             {"kind": "status", "method": "POST", "status": 500, "path": "/primary_ips$", "times": 1},
@@ -275,17 +276,37 @@ class Operations(RuleBasedStateMachine):
         heal(self.project)
         self.project.up("shared")
 
+    @rule(seconds=st.floats(1.0, 6.0))
+    def crash(self, seconds: float) -> None:
+        self.project.edit("config/regions.yaml", lambda all: all["nbg1"]["servers"].update(nodes="1-3"))
+        fault(self.project, kind="delay", cloud="hetzner", path="/v1/", seconds=0.15)
+        killed(self.project, seconds)
+        heal(self.project)
+        recovered(self.project)
+        self.project.up("shared")
+
+    @rule()
+    def destroy(self) -> None:
+        self.project.kept_buckets = KEPT
+        self.project.destroy("shared")
+        empty(self.store)
+        self.project.kept_buckets = set()
+        self.project.up("shared")
+
     @rule()
     def refresh(self) -> None:
         self.project.engine.refresh("shared")
         assert self.project.differences() == []
 
 
-def test_any_sequence_of_changes_faults_and_refreshes_keeps_clouds_and_state_together(shared: Project) -> None:
+def test_any_sequence_of_operations_faults_and_crashes_keeps_clouds_and_state_together(
+    shared: Project, object_store: ObjectStore
+) -> None:
     shared.edit_stack("shared", lambda block: block.update(protection=False))
 
     class Here(Operations):
         project = shared
+        store = object_store
 
     steps = int(os.environ.get("PLATFORM_STEPS", "6"))
     run_state_machine_as_test(
