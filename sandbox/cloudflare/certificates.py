@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from .errors import invalid
+from .errors import check_types, invalid
 
 Entry = dict[str, Any]
 
@@ -31,7 +31,10 @@ class OriginCa:
         Raises:
             ApiError: the request is malformed.
         """
-        days = int(body.get("requested_validity") or 5475)
+        check_types(
+            body, {"requested_validity": (int, float), "csr": str, "request_type": str, "hostnames": list}, 1007
+        )
+        days = body.get("requested_validity") or 5475
         if days not in _VALIDITY:
             raise invalid(f"requested_validity must be one of {', '.join(map(str, _VALIDITY))} days", 1007)
         if body["request_type"] not in _TYPES:
@@ -47,7 +50,10 @@ class OriginCa:
         if is_rsa != (body["request_type"] == "origin-rsa") and body["request_type"] != "keyless-certificate":
             raise invalid("the csr's key is of another kind than the request_type", 1007)
         until = now + datetime.timedelta(days=days)
-        names = x509.SubjectAlternativeName([x509.DNSName(str(name)) for name in body["hostnames"]])
+        try:
+            names = x509.SubjectAlternativeName([x509.DNSName(str(name)) for name in body["hostnames"]])
+        except ValueError as error:
+            raise invalid("hostnames must be ASCII; others in their punycode form", 1010) from error
         certificate = (
             x509.CertificateBuilder()
             .subject_name(request.subject)

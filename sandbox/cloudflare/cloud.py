@@ -10,7 +10,7 @@ from aiohttp import web
 from ..world import World
 from .certificates import OriginCa, describe_leaf
 from .dns import check_record
-from .errors import ApiError, invalid, not_found
+from .errors import ApiError, check_types, invalid, not_found
 from .plans import MANAGED, PLANS
 from .rulesets import check_rules
 from .settings import DEFAULTS, check_setting
@@ -254,6 +254,8 @@ class CloudflareCloud:
     async def _add_ruleset(self, request: web.Request) -> web.Response:
         zone, body = self._zone(request), await _body(request)
         _need(body, "name", "kind", "phase")
+        if body["kind"] not in ("zone", "custom"):
+            raise invalid(f"kind {body['kind'][:20]!r} cannot be made here", 20120)
         if body["kind"] == "zone" and self._entrypoint(zone, body["phase"]) is not None:
             raise invalid(f"a zone ruleset for the phase {body['phase']} exists already", 20217)
         return _result(self._write_ruleset(zone, None, body))
@@ -288,12 +290,13 @@ class CloudflareCloud:
         return next((each for each in zone["rulesets"].values() if each["phase"] == phase), None)
 
     def _write_ruleset(self, zone: Entry, before: Entry | None, body: Entry) -> Entry:
+        check_types(body, {"name": str, "description": str, "rules": list}, 20000)
         rules = check_rules(body["phase"], body.get("rules") or [], PLANS[zone["plan"]])
         known = {rule["id"]: rule for rule in (before or {}).get("rules", [])}
         made = {
             "id": before["id"] if before else secrets.token_hex(16),
             "name": body["name"],
-            "description": body.get("description", ""),
+            "description": body.get("description") or "",
             "kind": body["kind"],
             "phase": body["phase"],
             "version": str(int(before["version"]) + 1 if before else 1),
@@ -398,6 +401,7 @@ class CloudflareCloud:
     async def _add_tunnel(self, request: web.Request) -> web.Response:
         tunnels, body = self._tunnels(request), await _body(request)
         _need(body, "name")
+        _check_tunnel(body)
         if any(each["name"] == body["name"] and each["deleted_at"] is None for each in tunnels.values()):
             raise ApiError(409, 1013, "You already have a tunnel with this name")
         made: Entry = {
@@ -419,6 +423,7 @@ class CloudflareCloud:
 
     async def _change_tunnel(self, request: web.Request) -> web.Response:
         tunnel, body = self._tunnel(request), await _body(request)
+        _check_tunnel(body)
         tunnel["name"] = body.get("name", tunnel["name"])
         tunnel["secret"] = body.get("tunnel_secret", tunnel["secret"])
         return _result(_shown_tunnel(tunnel))
@@ -440,6 +445,7 @@ class CloudflareCloud:
 
     async def _put_tunnel_config(self, request: web.Request) -> web.Response:
         tunnel, body = self._tunnel(request), await _body(request)
+        check_types(body, {"config": dict})
         tunnel["config"] = body.get("config")
         tunnel["config_version"] += 1
         return _result(_shown_config(tunnel))
@@ -518,6 +524,12 @@ def _shown_config(tunnel: Entry) -> Entry:
         "version": tunnel["config_version"],
         "created_at": tunnel["created_at"],
     }
+
+
+def _check_tunnel(body: Entry) -> None:
+    check_types(body, {"name": str, "tunnel_secret": str})
+    if body.get("config_src", "local") not in ("local", "cloudflare"):
+        raise invalid("config_src must be local or cloudflare")
 
 
 async def _body(request: web.Request) -> Entry:

@@ -3,12 +3,16 @@
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Any, Final
 
-from .errors import invalid
+from .errors import check_types, invalid
 
 Entry = dict[str, Any]
 
 _KNOWN: Final = {
     "name", "type", "content", "ttl", "proxied", "comment", "tags", "settings", "data", "priority", "private_routing",
+}  # fmt: skip
+_FIELD_TYPES: Final = {
+    "ttl": (int, float), "proxied": bool, "comment": str, "tags": list, "settings": dict, "data": dict,
+    "priority": (int, float), "private_routing": bool,
 }  # fmt: skip
 _TYPES: Final = ("A", "AAAA", "CNAME", "TXT", "MX", "NS", "CAA", "SRV")
 _PROXIABLE: Final = ("A", "AAAA", "CNAME")
@@ -22,6 +26,7 @@ def check_record(body: Entry, zone: str, others: list[Entry]) -> Entry:
     """
     if unknown := sorted(set(body) - _KNOWN - {"id", "zone_id", "meta"}):
         raise invalid(f"unknown fields: {', '.join(unknown)[:100]}", 9005)
+    check_types(body, _FIELD_TYPES, 9005)
     for name in ("name", "type", "content"):
         if not isinstance(body.get(name), str) or not body[name]:
             raise invalid(f"DNS validation error: {name} is required", 9000)
@@ -32,8 +37,8 @@ def check_record(body: Entry, zone: str, others: list[Entry]) -> Entry:
     proxied = body.get("proxied") or False
     if proxied and type not in _PROXIABLE:
         raise invalid(f"DNS validation error: a record of the type {type} cannot be proxied", 9004)
-    ttl = body.get("ttl", 1)
-    if not isinstance(ttl, int | float) or not (ttl == 1 or 60 <= ttl <= 86400):
+    ttl = body.get("ttl") or 1
+    if not (ttl == 1 or 60 <= ttl <= 86400):
         raise invalid("DNS validation error: ttl must be 1 (automatic) or 60 to 86400 seconds", 9021)
     _check_neighbours(type, name, content, others)
     return {

@@ -3,7 +3,7 @@
 import re
 from typing import Any, Final, cast
 
-from .errors import invalid
+from .errors import check_types, invalid
 from .plans import MANAGED, Plan
 
 Entry = dict[str, Any]
@@ -21,6 +21,14 @@ _ACTIONS: Final = {
     "http_config_settings": ("set_config",),
     "http_request_cache_settings": ("set_cache_settings",),
 }
+_RULE_TYPES: Final = {
+    "action": str, "expression": str, "description": str, "enabled": bool, "ref": str, "id": str,
+    "action_parameters": dict, "ratelimit": dict,
+}  # fmt: skip
+_LIMIT_TYPES: Final = {
+    "characteristics": list, "period": (int, float), "mitigation_timeout": (int, float),
+    "requests_per_period": (int, float),
+}  # fmt: skip
 _FIELDS: Final = re.compile(r"\b(?:http|ip|cf|ssl|raw)(?:\.[a-z_0-9]+)+\b")
 _KNOWN_FIELDS: Final = (
     "http.request.", "http.host", "http.referer", "http.user_agent", "http.cookie", "http.x_forwarded_for",
@@ -49,6 +57,7 @@ def check_rules(phase: str, rules: Any, plan: Plan) -> list[Entry]:
 
 
 def _check_rule(phase: str, rule: Entry, plan: Plan) -> None:
+    check_types(rule, _RULE_TYPES, 20000)
     if rule.get("action") not in _ACTIONS[phase]:
         raise invalid(f"action {str(rule.get('action'))[:40]!r} is not allowed in the phase {phase}", 20114)
     expression = rule.get("expression")
@@ -61,7 +70,7 @@ def _check_rule(phase: str, rule: Entry, plan: Plan) -> None:
         raise invalid(f"ratelimit is not allowed in the phase {phase}", 20118)
     if rule["action"] == "execute":
         id = cast("Entry", rule.get("action_parameters") or {}).get("id")
-        if id not in MANAGED:
+        if not isinstance(id, str) or id not in MANAGED:
             raise invalid(f"managed ruleset {str(id)[:40]!r} does not exist", 20015)
         if id not in plan.managed:
             raise invalid(f"the plan does not hold the managed ruleset {MANAGED[id]!r}", 20119)
@@ -88,6 +97,7 @@ def _check_rate_limit(limit: Any, plan: Plan) -> None:
     if not isinstance(limit, dict):
         raise invalid("a rate limit needs ratelimit", 20118)
     limit = cast("Entry", limit)
+    check_types(limit, _LIMIT_TYPES, 20118)
     if "cf.colo.id" not in (limit.get("characteristics") or []):
         raise invalid("characteristics must hold cf.colo.id", 20123)
     if limit.get("period") not in plan.periods:

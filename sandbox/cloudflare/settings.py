@@ -53,7 +53,7 @@ def check_setting(id: str, body: dict[str, Any]) -> Any:
         raise invalid(f"Invalid value for zone setting {id}", 1007)
     value = body["value"]
     if id in CHOICES:
-        if value not in CHOICES[id]:
+        if not isinstance(value, str) or value not in CHOICES[id]:
             raise invalid(f"Invalid value for zone setting {id}: one of {', '.join(CHOICES[id])}", 1007)
         return value
     header: Any = cast("dict[str, Any]", value).get("strict_transport_security") if isinstance(value, dict) else None

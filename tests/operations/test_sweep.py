@@ -173,7 +173,8 @@ def test_what_is_locked_for_a_moment_is_tried_again(platform: Platform, clouds: 
     )
     try:
         client, found = sweep.find(platform.pulumi(), "nbg1")
-        assert len(list(sweep.remove(client, found.mine, pauses.append))) == 1
+        gone = [each.object.kind for each in sweep.remove(client, found.mine, pauses.append)]
+        assert gone == ["load-balancer", "primary-ip", "primary-ip"]
     finally:
         clouds.call(faults.clear)
     assert pauses == [1.0, 2.0]
@@ -216,7 +217,9 @@ def test_a_stack_names_its_region(platform: Platform) -> None:
     pulumi = platform.pulumi()
     pulumi.given["dr"] = {**pulumi.given["prod"], "hetzner-platform:stack": '{"region": "nbg1"}'}
     pulumi.states["dr"] = []
-    assert [made.object.name for made in sweep.find(pulumi, stack="dr")[1].mine] == ["service-nbg1"]
+    balancer, *addresses = (made.object for made in sweep.find(pulumi, stack="dr")[1].mine)
+    assert balancer.name == "service-nbg1"
+    assert [(each.kind, each.whole) for each in addresses] == [("primary-ip", balancer.key)] * 2
     with pytest.raises(sweep.SweepRefused, match="the stack 'shared' has no region: name one of fsn1, nbg1"):
         sweep.find(pulumi, stack="shared")
 

@@ -44,9 +44,7 @@ def test_the_first_server_decides_to_begin_a_cluster(booted: Running, region: Re
 def test_others_wait_for_the_cluster_and_say_so(booted: Running, region: Region) -> None:
     server = region.server(2)
     booted.tell("power_on", server)
-    booted.until_console(
-        server.id, "the API load balancer 10.0.0.4 does not serve the cluster: look at the other servers"
-    )
+    booted.until_console(server.id, "neither 10.1.1.1 10.1.1.3 nor the API load balancer 10.0.0.4 serves the cluster")
 
 
 def test_files_have_the_modes_that_cloud_init_gives_them(booted: Running, region: Region, tmp_path: Path) -> None:
