@@ -112,14 +112,15 @@ class TestLifecycles:
 
     def test_a_ruleset_keeps_the_ids_of_rules_that_stay(self, emulator: Emulator) -> None:
         rulesets = emulator.client.rulesets
-        made = rulesets.create(zone_id=ZONE, name="custom", kind="zone", phase=CUSTOM, rules=[BLOCK])
+        rulesets.create(zone_id=ZONE, name="custom", kind="zone", phase=CUSTOM, rules=[BLOCK])
+        made = rulesets.phases.get(CUSTOM, zone_id=ZONE)
         kept = made.rules[0].id
-        changed = rulesets.update(
+        rulesets.update(
             made.id, zone_id=ZONE, name="custom", kind="zone", phase=CUSTOM, rules=[{**BLOCK, "id": kept}, BLOCK]
         )
+        changed = rulesets.get(made.id, zone_id=ZONE)
         assert (changed.version, len(changed.rules)) == ("2", 2)
         assert changed.rules[0].id == kept != changed.rules[1].id
-        assert rulesets.phases.get(CUSTOM, zone_id=ZONE).id == made.id
         listed = {each.id for each in rulesets.list(zone_id=ZONE)}
         assert listed == {made.id, *MANAGED}
         rulesets.delete(made.id, zone_id=ZONE)
