@@ -289,7 +289,7 @@ VALUES = st.recursive(
 
 
 class TestBadInput:
-    @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(
         method=st.sampled_from(["POST", "PUT", "PATCH"]),
         path=st.sampled_from(PATHS),
