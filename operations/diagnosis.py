@@ -124,6 +124,29 @@ def pending_findings(state: StackState, lines: Lines) -> Iterator[Finding]:
     )
 
 
+def half_made_findings(state: StackState, lines: Lines) -> Iterator[Finding]:
+    """What a deployment began, and did not finish: a finding a stack for each of the two ways."""
+    half = [each for each in state.resources if each.half_made]
+    if half:
+        told = "; ".join(f"{each.type.rpartition(':')[2]} {each.name!r}: {each.half_made[0]}" for each in half)
+        yield Finding(
+            "half-made",
+            state.stack,
+            f"was made, and something after that failed: {told}",
+            (lines.command(state.stack, "refresh", "--yes", "--skip-preview", configured=True),),
+            deploy=state.stack,
+        )
+    deleted = [each for each in state.resources if each.deleted]
+    if deleted:
+        told = ", ".join(f"{each.type.rpartition(':')[2]} {each.name!r}" for each in deleted)
+        yield Finding(
+            "interrupted-replacement",
+            state.stack,
+            f"was deleted, and its replacement has not been made yet: {told}",
+            deploy=state.stack,
+        )
+
+
 def expiry_findings(state: StackState, now: datetime) -> Iterator[Finding]:
     """A kubeconfig whose certificate ends soon."""
     text = state.outputs.get("kubeconfig_expires")

@@ -108,6 +108,7 @@ class Doctor:
         for state in states:
             if state.stack in clouds.trusted:
                 yield from diagnosis.pending_findings(state, self.pulumi)
+                yield from diagnosis.half_made_findings(state, self.pulumi)
         yield from diagnosis.owned_twice_findings(comparison)
         yield from diagnosis.missing_findings(comparison, self.pulumi)
         yield from diagnosis.duplicate_findings(comparison, self.pulumi) if known else ()

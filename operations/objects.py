@@ -73,19 +73,26 @@ class CloudObject:
 
 
 def keys(resource: Resource) -> Iterator[Key]:
-    """What a resource of a state is in the clouds: one object or part, and a server's attachments too."""
+    """What a resource of a state is in the clouds: one object or part, and a server's attachments too.
+
+    Of what was only half made the state may not know everything.
+    """
     kind = KINDS.get(resource.type)
-    if kind is None or not resource.id:
+    if kind is None or not resource.id or resource.deleted:
         return
     if kind == "load-balancer-target":
-        yield kind, _target(resource)
+        if "loadBalancerId" in resource.outputs and "type" in resource.outputs:
+            yield kind, _target(resource)
     else:
         # Cloudflare's composite ids end with the object's own.
         yield kind, resource.id.rpartition("/")[2] if kind in CLOUDFLARE.values() else resource.id
     if kind == "server":
         networks: list[dict[str, Any]] = resource.outputs.get("networks") or []
         for network in networks:
-            yield "server-network", f"{resource.id}-{int(network['networkId'])}"
+            # Until it has been read, there is only what was asked for: the subnet, <network>-<range>.
+            id = network.get("networkId") or str(network.get("subnetId") or "").partition("-")[0]
+            if id:
+                yield "server-network", f"{resource.id}-{int(id)}"
 
 
 def target_id(balancer: int | str, type: str, value: int | str) -> str:

@@ -27,6 +27,8 @@ class Resource:
         provider: URN and id of the provider.
         protect: Whether the engine refuses to delete it.
         replaced: Whether it only waits to be deleted, since another one has taken its place.
+        deleted: Whether it was deleted to make room for its replacement, which has not been made.
+        half_made: Why it is there, and not as it should be: what failed after its creation.
     """
 
     urn: str
@@ -36,6 +38,8 @@ class Resource:
     provider: str = ""
     protect: bool = False
     replaced: bool = False
+    deleted: bool = False
+    half_made: tuple[str, ...] = ()
     inputs: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
     outputs: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
 
@@ -105,6 +109,7 @@ def _entries(deployment: Any, name: str) -> list[dict[str, Any]]:
 
 
 def _resource(entry: Mapping[str, Any]) -> Resource:
+    errors: list[object] = entry.get("initErrors") or []
     return Resource(
         urn=str(entry["urn"]),
         type=str(entry["type"]),
@@ -114,6 +119,8 @@ def _resource(entry: Mapping[str, Any]) -> Resource:
         provider=str(entry.get("provider") or ""),
         protect=bool(entry.get("protect")),
         replaced=bool(entry.get("delete")),
+        deleted=bool(entry.get("pendingReplacement")),
+        half_made=tuple(map(str, errors)),
         inputs=dict(entry.get("inputs") or {}),
         outputs=dict(entry.get("outputs") or {}),
     )

@@ -111,6 +111,9 @@ def check(access: Access, stack: str, recorded: Recorded, *, write: bool) -> Non
     except APIException as error:
         if error.code == "not_found":
             raise OtherProjectError(_other_project(stack, recorded, given)) from None
+        if error.code in ("locked", "conflict"):
+            # Somebody changes the Network at this moment: it is there, and the token may write.
+            return
         raise SentinelError(explain(error, stack)) from None
     except (HCloudException, OSError) as error:
         raise SentinelError(f"the Hetzner Cloud API cannot be reached: {error}. Nothing was changed.") from None

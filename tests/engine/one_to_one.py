@@ -54,6 +54,8 @@ def in_states(states: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
     for state in states:
         for resource in state["deployment"].get("resources", []):
             type, id = resource["type"], resource.get("id", "")
+            if resource.get("pendingReplacement"):
+                continue  # It is deleted, and its replacement is not made yet.
             if type in OBJECTS:
                 found.append((OBJECTS[type], id.rpartition("/")[2]))
             elif type in PARTS:
@@ -130,4 +132,6 @@ def _part(resource: Mapping[str, Any]) -> str:
 
 
 def _networks(resource: Mapping[str, Any]) -> list[int]:
-    return [int(net["networkId"]) for net in resource["outputs"].get("networks") or []]
+    """Ids; of a server that was only half made there is only what was asked for: subnets, <network>-<range>."""
+    nets = resource["outputs"].get("networks") or []
+    return [int(net.get("networkId") or str(net["subnetId"]).partition("-")[0]) for net in nets]

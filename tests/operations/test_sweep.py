@@ -293,6 +293,19 @@ def test_the_right_token_is_known_and_changes_nothing(
     assert (after.name, after.labels) == ("platform", dict(sentinel.LABELS))
 
 
+@pytest.mark.parametrize(("status", "code"), [(423, "locked"), (409, "conflict")])
+def test_a_network_that_is_being_changed_is_there(
+    platform: Platform, clouds: ThreadedClouds, status: int, code: str
+) -> None:
+    faults = clouds.clouds.world.faults
+    # As often as the client asks again by itself.
+    clouds.call(lambda: faults.add(kind="status", method="PUT", path="/networks/", status=status, code=code))
+    try:
+        sentinel.check(platform.access, "prod", recorded(platform), write=True)
+    finally:
+        clouds.call(faults.clear)
+
+
 @pytest.mark.parametrize("write", [False, True])
 def test_another_project_does_not_have_the_network(platform: Platform, write: bool) -> None:
     for known in (recorded(platform), sentinel.Recorded(None)):

@@ -227,6 +227,22 @@ def test_under_an_empty_state_nothing_is_removed_first() -> None:
     assert found.repair == ("pulumi stack history --stack prod",)
 
 
+def test_what_failed_after_its_creation_is_refreshed_and_deployed() -> None:
+    half = resource("server", "7", half_made=("action change_protection failed",))
+    [found] = diagnosis.half_made_findings(state(half), Lines())
+    assert (found.code, found.deploy) == ("half-made", "prod")
+    assert "Server 'it': action change_protection failed" in found.what
+    assert found.repair == ("pulumi refresh --yes --skip-preview --stack prod",)
+    assert list(diagnosis.half_made_findings(state(resource("server", "7")), Lines())) == []
+
+
+def test_an_interrupted_replacement_is_neither_missing_nor_repaired_by_hand() -> None:
+    gone = resource("server", "7", deleted=True)
+    assert compare([state(gone)], [], KINDS.values(), ["prod"], {}).missing == ()
+    [found] = diagnosis.half_made_findings(state(gone), Lines())
+    assert (found.code, found.repair, found.deploy) == ("interrupted-replacement", (), "prod")
+
+
 def test_records_that_others_made_in_the_zone_are_foreign() -> None:
     record = cloud("dns-record", "r")
     assert diagnosis.is_foreign(record, [])

@@ -40,6 +40,16 @@ def test_what_was_only_read_is_owned_by_nobody() -> None:
     assert list(keys(found.resources[0])) == []
 
 
+def test_what_was_begun_and_not_finished_is_told() -> None:
+    type = "hcloud:index/server:Server"
+    half = entry(type, "half", id="7", initErrors=["action change_protection failed"])
+    gone = entry(type, "gone", id="8", pendingReplacement=True)
+    first, second = read_state("prod", exported(half, gone)).resources
+    assert (first.half_made, first.deleted) == (("action change_protection failed",), False)
+    assert (second.half_made, second.deleted) == ((), True)
+    assert list(keys(second)) == []
+
+
 def test_operations_that_were_cut_off_are_kept_with_their_resource() -> None:
     cut_off = {
         "resource": entry("hcloud:index/server:Server", "one", inputs={"name": "fsn1-server-1"}),
@@ -76,6 +86,10 @@ def test_what_is_no_state_is_refused(content: object) -> None:
     [
         ("server", "7", {"networks": [{"networkId": 3.0}]}, [("server", "7"), ("server-network", "7-3")]),
         ("server", "7", {}, [("server", "7")]),
+        # Half made: nobody has read it yet.
+        ("server", "7", {"networks": [{"subnetId": "3-10.1.1.0/24"}]}, [("server", "7"), ("server-network", "7-3")]),
+        ("server", "7", {"networks": [{}]}, [("server", "7")]),
+        ("load-balancer-target", "lb-srv-tgt-7-4", {"type": "server"}, []),
         ("subnet", "3-10.0.0.0/24", {}, [("subnet", "3-10.0.0.0/24")]),
         ("load-balancer-service", "4__443", {}, [("load-balancer-service", "4__443")]),
         (
