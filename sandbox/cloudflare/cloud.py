@@ -422,7 +422,7 @@ class CloudflareCloud:
         return _result(_shown_tunnel(self._tunnel(request)))
 
     async def _change_tunnel(self, request: web.Request) -> web.Response:
-        tunnel, body = self._tunnel(request), await _body(request)
+        tunnel, body = self._live_tunnel(request), await _body(request)
         _check_tunnel(body)
         tunnel["name"] = body.get("name", tunnel["name"])
         tunnel["secret"] = body.get("tunnel_secret", tunnel["secret"])
@@ -444,7 +444,7 @@ class CloudflareCloud:
         return _result(_shown_config(self._tunnel(request)))
 
     async def _put_tunnel_config(self, request: web.Request) -> web.Response:
-        tunnel, body = self._tunnel(request), await _body(request)
+        tunnel, body = self._live_tunnel(request), await _body(request)
         check_types(body, {"config": dict})
         tunnel["config"] = body.get("config")
         tunnel["config_version"] += 1
@@ -456,6 +456,13 @@ class CloudflareCloud:
         if zone is None:
             raise not_found("account", account)
         return zone["tunnels"]
+
+    def _live_tunnel(self, request: web.Request) -> Entry:
+        """One that was deleted is shown for a while, and not changed."""
+        tunnel = self._tunnel(request)
+        if _is_gone(tunnel):
+            raise not_found("tunnel", tunnel["id"])
+        return tunnel
 
     def _tunnel(self, request: web.Request) -> Entry:
         tunnels, id = self._tunnels(request), request.match_info["id"]

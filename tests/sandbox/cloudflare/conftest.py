@@ -28,14 +28,11 @@ class Emulator:
         self.cloud.add_zone("example.com", zone_id=ZONE, account_id=ACCOUNT, plan=plan)
         self.cloud.add_token(TOKEN)
         self.url = ""
+        self.client: Cloudflare
+        """The official client."""
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="cloudflare", daemon=True)
         self._runner: web.AppRunner
-
-    @property
-    def client(self) -> Cloudflare:
-        """The official client."""
-        return Cloudflare(api_token=TOKEN, base_url=self.url, max_retries=0)
 
     def start(self) -> None:
         self._thread.start()
@@ -47,8 +44,10 @@ class Emulator:
 
         asyncio.run_coroutine_threadsafe(serve(), self._loop).result(10)
         self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}/client/v4"
+        self.client = Cloudflare(api_token=TOKEN, base_url=self.url, max_retries=0)
 
     def stop(self) -> None:
+        self.client.close()
         asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result(10)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()

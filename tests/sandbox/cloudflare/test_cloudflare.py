@@ -169,11 +169,9 @@ class TestLifecycles:
 
 class TestRefusals:
     def test_tokens(self, emulator: Emulator) -> None:
-        def asked(token: str) -> Any:
-            return cloudflare.Cloudflare(api_token=token, base_url=emulator.url, max_retries=0).zones.list
-
-        assert refused(asked("short")) == (400, 6003)
-        assert refused(asked("x" * 40)) == (403, 10000)
+        for token, expected in (("short", (400, 6003)), ("x" * 40, (403, 10000))):
+            with cloudflare.Cloudflare(api_token=token, base_url=emulator.url, max_retries=0) as client:
+                assert refused(client.zones.list) == expected
         assert httpx.get(f"{emulator.url}/zones").status_code == 400
 
     def test_records_that_cannot_stand_beside_each_other(self, emulator: Emulator) -> None:
