@@ -402,8 +402,7 @@ class CloudflareCloud:
         tunnels, body = self._tunnels(request), await _body(request)
         _need(body, "name")
         _check_tunnel(body)
-        if any(each["name"] == body["name"] and each["deleted_at"] is None for each in tunnels.values()):
-            raise ApiError(409, 1013, "You already have a tunnel with this name")
+        self._check_tunnel_name(request, body["name"])
         made: Entry = {
             "id": _uuid(),
             "account_tag": request.match_info["account"],
@@ -422,21 +421,29 @@ class CloudflareCloud:
         return _result(_shown_tunnel(self._tunnel(request)))
 
     async def _change_tunnel(self, request: web.Request) -> web.Response:
-        tunnel, body = self._live_tunnel(request), await _body(request)
+        body = await _body(request)
+        tunnel = self._live_tunnel(request)
         _check_tunnel(body)
-        tunnel["name"] = body.get("name", tunnel["name"])
-        tunnel["secret"] = body.get("tunnel_secret", tunnel["secret"])
+        if "name" in body:
+            self._check_tunnel_name(request, body["name"], tunnel)
+        tunnel["name"] = body.get("name") or tunnel["name"]
+        tunnel["secret"] = body.get("tunnel_secret") or tunnel["secret"]
         return _result(_shown_tunnel(tunnel))
 
     async def _delete_tunnel(self, request: web.Request) -> web.Response:
-        tunnel = self._tunnel(request)
+        tunnel = self._live_tunnel(request)
         tunnel["deleted_at"] = self.now()
         return _result(_shown_tunnel(tunnel))
+
+    def _check_tunnel_name(self, request: web.Request, name: str | None, own: Entry | None = None) -> None:
+        others = (each for each in self._tunnels(request).values() if each is not own and not _is_gone(each))
+        if any(each["name"] == name for each in others):
+            raise ApiError(409, 1013, "You already have a tunnel with this name")
 
     async def _tunnel_token(self, request: web.Request) -> web.Response:
         import base64  # noqa: PLC0415
 
-        tunnel = self._tunnel(request)
+        tunnel = self._live_tunnel(request)
         content = json.dumps({"a": tunnel["account_tag"], "t": tunnel["id"], "s": tunnel["secret"]})
         return _result(base64.b64encode(content.encode()).decode())
 
@@ -444,8 +451,9 @@ class CloudflareCloud:
         return _result(_shown_config(self._tunnel(request)))
 
     async def _put_tunnel_config(self, request: web.Request) -> web.Response:
-        tunnel, body = self._live_tunnel(request), await _body(request)
-        check_types(body, {"config": dict})
+        body = await _body(request)
+        tunnel = self._live_tunnel(request)
+        _check_tunnel_config(body)
         tunnel["config"] = body.get("config")
         tunnel["config_version"] += 1
         return _result(_shown_config(tunnel))
@@ -537,6 +545,20 @@ def _check_tunnel(body: Entry) -> None:
     check_types(body, {"name": str, "tunnel_secret": str})
     if body.get("config_src", "local") not in ("local", "cloudflare"):
         raise invalid("config_src must be local or cloudflare")
+
+
+def _check_tunnel_config(body: Entry) -> None:
+    check_types(body, {"config": dict})
+    config: Entry = body.get("config") or {}
+    check_types(config, {"ingress": list, "originRequest": dict, "warp-routing": dict})
+    if unknown := sorted(set(config) - {"ingress", "originRequest", "warp-routing"}):
+        raise invalid(f"unknown fields: {', '.join(unknown)[:100]}")
+    rules: list[Any] = config.get("ingress") or []
+    if not all(isinstance(rule, dict) and isinstance(cast("Entry", rule).get("service"), str) for rule in rules):
+        raise invalid("Bad Configuration: Validation failed: an ingress rule needs a service", 1056)
+    if rules and (rules[-1].get("hostname") not in (None, "", "*") or rules[-1].get("path")):
+        reason = "The last ingress rule must match all URLs (i.e. it should not have a hostname or path filter)"
+        raise invalid(f"Bad Configuration: Validation failed: {reason}", 1056)
 
 
 async def _body(request: web.Request) -> Entry:

@@ -430,7 +430,7 @@ def test_a_preview_asks_nothing_and_takes_what_is_not_known_yet(stack: Stack) ->
 
 
 def test_wrong_inputs_are_told_before_anything_is_asked(stack: Stack) -> None:
-    def said(kind: str, **inputs: Any) -> list[str]:
+    def said(kind: str, /, **inputs: Any) -> list[str]:
         return [str(failure) for failure in stack.package.check(target(kind), inputs).failures]
 
     assert said("DnsRecord", zoneId=ZONE, name="a", type="A", ttl="soon", contents="x") == [

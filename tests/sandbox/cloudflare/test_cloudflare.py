@@ -246,6 +246,40 @@ class TestRefusals:
         tunnels.create(account_id=ACCOUNT, name="fsn1")
         assert refused(lambda: tunnels.create(account_id=ACCOUNT, name="fsn1")) == (409, 1013)
         assert refused(lambda: tunnels.list(account_id="0" * 32))[0] == 404
+        other = tunnels.create(account_id=ACCOUNT, name="nbg1")
+        assert refused(lambda: tunnels.edit(other.id, account_id=ACCOUNT, name="fsn1")) == (409, 1013)
+        tunnels.edit(other.id, account_id=ACCOUNT, name="nbg1")
+
+    def test_a_tunnel_that_was_deleted(self, emulator: Emulator) -> None:
+        tunnels = emulator.client.zero_trust.tunnels.cloudflared
+        made = tunnels.create(account_id=ACCOUNT, name="fsn1")
+        tunnels.delete(made.id, account_id=ACCOUNT)
+        for work in (
+            lambda: tunnels.delete(made.id, account_id=ACCOUNT),
+            lambda: tunnels.edit(made.id, account_id=ACCOUNT, name="nbg1"),
+            lambda: tunnels.token.get(made.id, account_id=ACCOUNT),
+            lambda: tunnels.configurations.update(made.id, account_id=ACCOUNT, config={}),
+        ):
+            assert refused(work)[0] == 404
+        # Its name is free.
+        assert tunnels.create(account_id=ACCOUNT, name="fsn1").id != made.id
+
+    def test_a_tunnels_rules(self, emulator: Emulator) -> None:
+        tunnels = emulator.client.zero_trust.tunnels.cloudflared
+        made = tunnels.create(account_id=ACCOUNT, name="fsn1", config_src="cloudflare")
+
+        def write(config: Any) -> Any:
+            return lambda: tunnels.configurations.update(made.id, account_id=ACCOUNT, config=config)
+
+        all_of_it = {"service": "http_status:404"}
+        assert refused(write({"ingress": [all_of_it, {"hostname": "example.com", "service": "http://a"}]})) == (
+            400,
+            1056,
+        )
+        assert refused(write({"ingress": [{**all_of_it, "path": "/a"}]})) == (400, 1056)
+        assert refused(write({"ingress": [{"hostname": "example.com"}]})) == (400, 1056)
+        assert refused(write({"ingresses": [all_of_it]})) == (400, 1004)
+        assert tunnels.configurations.get(made.id, account_id=ACCOUNT).version == 0
 
     def test_a_setting_that_does_not_exist_or_takes_no_such_value(self, emulator: Emulator) -> None:
         def change(name: str, value: Any) -> Any:
