@@ -136,12 +136,27 @@ class K3s(Model):
     sha256: Checksums
 
 
+REPOSITORY = r"^(https|oci)://[^\s?#@]+$"
+RELEASED = r"^v?\d+\.\d+\.\d+$"
+
+
+class Chart(Model):
+    """A Helm chart of somebody else's."""
+
+    repository: Annotated[str, Field(pattern=REPOSITORY)]
+    """Where it is: ``https://`` of a chart repository, or ``oci://`` of a registry."""
+    version: Annotated[str, Field(pattern=RELEASED)]
+    """A released version, pinned: no range, no channel."""
+
+
 class Versions(Model):
     """config/versions.yaml."""
 
     image: str
     """Operating system image."""
     k3s: K3s
+    charts: dict[Name, Chart] = {}
+    """Charts by name."""
 
 
 class ServerType(Model):

@@ -16,7 +16,7 @@ from pydantic_core import ErrorDetails
 
 from components.problem import Problem
 
-from .models import Access, Prices, Region, RegionalStack, SharedStack, Versions
+from .models import RELEASED, REPOSITORY, Access, Prices, Region, RegionalStack, SharedStack, Versions
 from .problems import ConfigProblem, ConfigurationError
 
 M = TypeVar("M", bound=BaseModel)
@@ -237,6 +237,12 @@ _MUST_BE = {
 }
 """What pydantic finds, in words for people who write YAML."""
 
+_MUST_LOOK_LIKE = {
+    RELEASED: ("is no pinned version", "write a released one, such as 1.19.6: no range, no channel"),
+    REPOSITORY: ("is no repository of charts", "write https://… or oci://…, without a name or password in it"),
+}
+"""The same for texts of a form."""
+
 
 def _explain(model: type[BaseModel], detail: ErrorDetails, data: object, at: str) -> Problem:
     """One of pydantic's findings in our words: the key as people write it, what is allowed, the closest known name."""
@@ -269,6 +275,8 @@ def _wording(detail: ErrorDetails, value: object, known: Sequence[str], name: st
             return "is missing", "add it; see docs/configuration.md"
         case "string_type" if isinstance(value, int | float):
             return "must be text", f'put it in quotes: "{value}"'
+        case "string_pattern_mismatch" if detail.get("ctx", {}).get("pattern") in _MUST_LOOK_LIKE:
+            return _MUST_LOOK_LIKE[detail.get("ctx", {})["pattern"]]
         case "literal_error":
             return "is not allowed here", f"write {detail.get('ctx', {}).get('expected', '')}"
         case kind:

@@ -19,6 +19,10 @@ def many_labels(count: int) -> dict[str, str]:
 
 
 CASES: dict[str, list[tuple[str, Path_, object]]] = {
+    "a chart version that is a range": [(VERSIONS, ("charts", "cilium", "version"), "1.19.x")],
+    "a chart from a place without encryption": [
+        (VERSIONS, ("charts", "cilium", "repository"), "http://helm.cilium.io")
+    ],
     "an unknown key of the servers": [(REGIONS, ("fsn1", "servers", "node"), "1-3")],
     "an unknown key of a pool": [(REGIONS, ("fsn1", "pools", "general", "fallback"), ["cpx42"])],
     "an unknown key of a region": [(REGIONS, ("fsn1", "locaton"), "fsn1")],
