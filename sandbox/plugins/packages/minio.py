@@ -1,8 +1,21 @@
-"""The minio provider: buckets and what belongs to one, through the official client."""
+"""The minio provider: buckets and what belongs to one, through the official client.
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+It does what terraform-provider-minio 1.20.1 does, which pulumi-minio 0.17 wraps, also where that is a surprise:
 
+- ``objectLocking`` that changes later changes nothing, and replaces nothing.
+- A bucket that was deleted by hand is noticed; its policy and versioning then fail at every refresh, and its own delete
+  and theirs fail too. They are taken out of the state by hand.
+
+Known to be otherwise: an update of a lifecycle that is refused is an error here; the real one forgets the refusal.
+"""
+
+import contextlib
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
+
+from ..check import Failure
 from ..drift import imported, inputs_as_given
 from ..package import Created, Kind, Package, ProviderError, Read, Target, kind, text
 from ..schema import schema_of
@@ -17,7 +30,8 @@ _POLICY: Final = "minio:index/s3BucketPolicy:S3BucketPolicy"
 _VERSIONING: Final = "minio:index/s3BucketVersioning:S3BucketVersioning"
 _PARTS: Final = (_LIFECYCLE, _POLICY, _VERSIONING)
 
-_GONE: Final = ("NoSuchBucket", "NoSuchBucketPolicy", "NoSuchLifecycleConfiguration")
+_GONE: Final = ("NoSuchBucketPolicy", "NoSuchLifecycleConfiguration")
+_EXPIRATION: Final = re.compile(r"[0-9]+d")
 
 
 class Minio(Package):
@@ -25,7 +39,7 @@ class Minio(Package):
 
     name = "minio"
     kinds: ClassVar[Mapping[str, Kind]] = {
-        _BUCKET: kind("bucket", "objectLocking", named=True),
+        _BUCKET: kind("bucket", "bucketPrefix", named=True),
         **{token: kind("bucket") for token in _PARTS},
     }
     _client: "Client | None" = None
@@ -34,6 +48,7 @@ class Minio(Package):
         from minio import Minio as Client  # noqa: PLC0415
 
         self._server = str(inputs.get("minioServer"))
+        self._address = f"{'http' if inputs.get('minioSsl') is False else 'https'}://{self._server}"
         self._client = Client(
             self._server,
             access_key=str(inputs.get("minioUser") or ""),
@@ -42,9 +57,28 @@ class Minio(Package):
             secure=inputs.get("minioSsl") is not False,
         )
 
+    def check_more(self, target: Target, inputs: Properties) -> list[Failure]:
+        match target.token:
+            case t if t == _BUCKET:
+                return [
+                    Failure(name, "the sandbox's minio plugin does not know it")
+                    for name in ("bucketPrefix", "quota")
+                    if name in inputs
+                ] + ([Failure("acl", "is private here")] if inputs.get("acl", "private") != "private" else [])
+            case t if t == _POLICY:
+                given = inputs["policy"]
+                is_json = not isinstance(given, str) or _parsed(given) is not None
+                return [] if is_json else [Failure("policy", "contains an invalid JSON policy")]
+            case t if t == _LIFECYCLE:
+                return list(_bad_rules(inputs))
+            case _:
+                return []
+
     def make(self, target: Target, inputs: Properties) -> Created:
         bucket = text(inputs.get("bucket") or target.name)
         if target.token == _BUCKET:
+            if self._ask(lambda client: client.bucket_exists(bucket)):
+                raise ProviderError(f"bucket {bucket}: bucket already exists!")
             locked = bool(inputs.get("objectLocking"))
             self._ask(lambda client: client.make_bucket(bucket, object_lock=locked))
             return Created(bucket, self._bucket(inputs, bucket))
@@ -52,15 +86,19 @@ class Minio(Package):
         return Created(bucket, dict(inputs))
 
     def read(self, target: Target, id: str, inputs: Properties, outputs: Properties) -> Read | None:
-        try:
-            told = self._told(target, id)
-        except _GoneError:
-            return None
+        told = self._told(target, id)
         if told is None:
             return None
         found = {**inputs, **outputs, "bucket": id, **told}
         if target.token == _BUCKET:
             found = self._bucket(found, id)
+        given = inputs.get("policy")
+        if isinstance(given, str) and _parsed(given) == _parsed(str(found.get("policy"))):
+            # Another form of the same is no difference.
+            found["policy"] = given
+        if target.token == _LIFECYCLE and inputs and not any("status" in rule for rule in _rules(inputs)):
+            # Who does not say it leaves it to the provider.
+            found["rules"] = [{name: rule[name] for name in rule if name != "status"} for rule in _rules(found)]
         named = inputs_as_given(inputs, found) if inputs else imported(found, schema_of(target.token).inputs)
         return Read(found, named)
 
@@ -73,19 +111,20 @@ class Minio(Package):
         return changed
 
     def delete(self, target: Target, id: str, outputs: Properties) -> None:
-        try:
-            if target.token == _BUCKET:
-                if outputs.get("forceDestroy"):
-                    self._empty(id)
-                self._ask(lambda client: client.remove_bucket(id))
-            elif target.token == _POLICY:
+        if target.token == _BUCKET:
+            if outputs.get("forceDestroy"):
+                self._empty(id)
+            self._ask(lambda client: client.remove_bucket(id))
+        elif target.token == _POLICY:
+            with contextlib.suppress(_GoneError):
                 self._ask(lambda client: client.delete_bucket_policy(id))
-            elif target.token == _LIFECYCLE:
+        elif target.token == _LIFECYCLE:
+            with contextlib.suppress(_GoneError):
                 self._ask(lambda client: client.delete_bucket_lifecycle(id))
-            else:
-                self._suspend(id)
-        except _GoneError:
-            return
+        else:
+            wanted: Any = outputs.get("versioningConfiguration") or {}
+            if wanted.get("status") != "Suspended":
+                self._version(id, "Suspended")
 
     # -- what each type is
 
@@ -94,38 +133,33 @@ class Minio(Package):
             case t if t == _BUCKET:
                 return {} if self._ask(lambda client: client.bucket_exists(bucket)) else None
             case t if t == _POLICY:
-                return {"policy": self._ask(lambda client: client.get_bucket_policy(bucket))}
+                try:
+                    return {"policy": self._ask(lambda client: client.get_bucket_policy(bucket))}
+                except _GoneError:
+                    return {"policy": ""}
             case t if t == _VERSIONING:
                 status = self._ask(lambda client: client.get_bucket_versioning(bucket)).status
-                return {"versioningConfiguration": {"status": status}} if status != "Off" else None
+                return {"versioningConfiguration": {} if status in (None, "Off") else {"status": status}}
             case _:
-                return {} if self._ask(lambda client: client.get_bucket_lifecycle(bucket)) else None
+                if not self._ask(lambda client: client.bucket_exists(bucket)):
+                    return None
+                found = self._ask(lambda client: client.get_bucket_lifecycle(bucket))
+                return {"rules": [_told_rule(rule) for rule in found.rules]} if found else None
 
     def _write(self, target: Target, bucket: str, inputs: Properties) -> None:
-        from minio.commonconfig import ENABLED  # noqa: PLC0415
-        from minio.versioningconfig import VersioningConfig  # noqa: PLC0415
-
         if target.token == _POLICY:
             policy = text(inputs["policy"])
             self._ask(lambda client: client.set_bucket_policy(bucket, policy))
         elif target.token == _VERSIONING:
-            wanted: Any = inputs.get("versioningConfiguration") or {}
-            if wanted.get("status") == ENABLED:
-                self._ask(lambda client: client.set_bucket_versioning(bucket, VersioningConfig(ENABLED)))
-            else:
-                self._suspend(bucket)
+            wanted: Any = inputs["versioningConfiguration"]
+            self._version(bucket, str(wanted["status"]))
         else:
             self._ask(lambda client: client.set_bucket_lifecycle(bucket, _lifecycle(inputs)))
 
-    def _suspend(self, bucket: str) -> None:
-        from minio.versioningconfig import SUSPENDED, VersioningConfig  # noqa: PLC0415
+    def _version(self, bucket: str, status: str) -> None:
+        from minio.versioningconfig import VersioningConfig  # noqa: PLC0415
 
-        try:
-            self._ask(lambda client: client.set_bucket_versioning(bucket, VersioningConfig(SUSPENDED)))
-        except ProviderError as error:
-            # With object lock versions are kept for ever; the real provider leaves them as they are, too.
-            if "InvalidBucketState" not in str(error) and "Lock" not in str(error):
-                raise
+        self._ask(lambda client: client.set_bucket_versioning(bucket, VersioningConfig(status)))
 
     def _empty(self, bucket: str) -> None:
         def work(client: "Client") -> None:
@@ -138,7 +172,7 @@ class Minio(Package):
         computed: Properties = {
             "bucket": name,
             "arn": f"arn:aws:s3:::{name}",
-            "bucketDomainName": f"{name}.{self._server}",
+            "bucketDomainName": f"{self._address}/minio/{name}",
         }
         return {**inputs, **computed}
 
@@ -153,6 +187,8 @@ class Minio(Package):
         except S3Error as error:
             kind = _GoneError if error.code in _GONE else ProviderError
             raise kind(f"bucket {error.bucket_name}: {error.message} ({error.code})") from error
+        except ValueError as error:
+            raise ProviderError(str(error)) from error
         except (MinioException, HTTPError, OSError) as error:
             raise ProviderError(f"the object store {self._server} does not answer: {type(error).__name__}") from error
 
@@ -187,6 +223,42 @@ def _lifecycle(inputs: Properties) -> Any:
         for rule in given
     ]
     return LifecycleConfig(rules)
+
+
+def _told_rule(rule: Any) -> Properties:
+    """A rule of the store, as a program says it."""
+    told: Properties = {"id": rule.rule_id, "status": rule.status}
+    if rule.rule_filter and rule.rule_filter.prefix:
+        told["filter"] = rule.rule_filter.prefix
+    if rule.expiration and rule.expiration.days:
+        told["expiration"] = f"{rule.expiration.days}d"
+    if rule.noncurrent_version_expiration:
+        told["noncurrentVersionExpirationDays"] = rule.noncurrent_version_expiration.noncurrent_days
+    return told
+
+
+def _rules(properties: Properties) -> list[Properties]:
+    """Of a lifecycle, without those that are not known yet."""
+    rules = properties.get("rules")
+    return [cast("Properties", rule) for rule in rules if isinstance(rule, dict)] if isinstance(rules, list) else []
+
+
+def _bad_rules(inputs: Properties) -> Iterator[Failure]:
+    for number, rule in enumerate(_rules(inputs)):
+        expiration, days = rule.get("expiration"), rule.get("noncurrentVersionExpirationDays")
+        if isinstance(expiration, str) and not _EXPIRATION.fullmatch(expiration):
+            yield Failure(f"rules[{number}].expiration", "must be a number of days, such as 5d, in the sandbox")
+        if isinstance(days, int) and days < 1:
+            yield Failure(f"rules[{number}].noncurrentVersionExpirationDays", "must be strictly positive")
+        if "tags" in rule:
+            yield Failure(f"rules[{number}].tags", "the sandbox's minio plugin does not know it")
+
+
+def _parsed(policy: str) -> Any:
+    try:
+        return json.loads(policy)
+    except ValueError:
+        return None
 
 
 PACKAGE = Minio
