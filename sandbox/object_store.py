@@ -45,14 +45,17 @@ class ObjectStore:
         self.endpoint = f"127.0.0.1:{port}"
         log = os.open(self._directory / "log", os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
         with os.fdopen(log, "wb") as file:
-            self._process = subprocess.Popen(
-                [str(self._binary), "--host", "127.0.0.1", "--port", str(port)],
-                env={"PATH": os.environ.get("PATH", os.defpath)},
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=file,
-                umask=0o077,
-            )
+            try:
+                self._process = subprocess.Popen(
+                    [str(self._binary), "--host", "127.0.0.1", "--port", str(port)],
+                    env={"PATH": os.environ.get("PATH", os.defpath)},
+                    stdin=subprocess.DEVNULL,
+                    stdout=file,
+                    stderr=file,
+                    umask=0o077,
+                )
+            except OSError as error:
+                raise ObjectStoreError(f"the object store {self._binary} does not start:\n{error}") from error
         deadline = time.monotonic() + _START_SECONDS
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
@@ -62,7 +65,7 @@ class ObjectStore:
             time.sleep(_POLL_SECONDS)
 
     def stop(self) -> None:
-        """Stop it; what it holds stays."""
+        """Stop it, with what it holds."""
         if self._process is None:
             return
         self._process.terminate()
