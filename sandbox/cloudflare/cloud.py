@@ -1,6 +1,8 @@
 """The part of Cloudflare's API that the edge uses: zones, records, settings, rulesets, certificates, tunnels."""
 
 import json
+import logging
+import re
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, cast
@@ -8,8 +10,9 @@ from typing import Any, Final, cast
 from aiohttp import web
 
 from ..world import World
+from .bodies import LIMIT, read_object
 from .certificates import OriginCa, describe_leaf
-from .dns import check_record
+from .dns import KEPT, check_record, selected
 from .errors import ApiError, check_types, invalid, not_found
 from .plans import MANAGED, PLANS
 from .rulesets import check_rules
@@ -17,8 +20,9 @@ from .settings import DEFAULTS, check_setting
 
 Entry = dict[str, Any]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-_BODY_LIMIT: Final = 1024 * 1024
 _PREFIX: Final = "/client/v4"
+_TOKEN: Final = re.compile(r"[0-9A-Za-z\-_]{40,80}")
+_LOG: Final = logging.getLogger(__name__)
 
 
 class CloudflareCloud:
@@ -31,6 +35,7 @@ class CloudflareCloud:
     def __init__(self, world: World) -> None:
         self.world = world
         self._tokens: set[str] = set()
+        self._read_only_tokens: set[str] = set()
         self._accounts: set[str] = set()
         self._zones: dict[str, Entry] = {}
         self._origin_ca = OriginCa()
@@ -56,9 +61,9 @@ class CloudflareCloud:
             "tunnels": {},
         }
 
-    def add_token(self, token: str) -> None:
-        """A token that may do everything."""
-        self._tokens.add(token)
+    def add_token(self, token: str, *, read_only: bool = False) -> None:
+        """A token that may do everything, or only look at everything."""
+        (self._read_only_tokens if read_only else self._tokens).add(token)
 
     def now(self) -> str:
         """The time, as the API writes it."""
@@ -75,12 +80,20 @@ class CloudflareCloud:
     def dump(self) -> Entry:
         """Everything, as JSON. The key of the origin CA stays where it is."""
         return json.loads(
-            json.dumps({"tokens": sorted(self._tokens), "accounts": sorted(self._accounts), "zones": self._zones})
+            json.dumps(
+                {
+                    "tokens": sorted(self._tokens),
+                    "read_only_tokens": sorted(self._read_only_tokens),
+                    "accounts": sorted(self._accounts),
+                    "zones": self._zones,
+                }
+            )
         )
 
     def load(self, content: Mapping[str, Any]) -> None:
         """Put back what `dump` told."""
         self._tokens, self._accounts = set(content["tokens"]), set(content["accounts"])
+        self._read_only_tokens = set(content.get("read_only_tokens", ()))
         self._zones = dict(content["zones"])
 
     # -- HTTP
@@ -88,7 +101,7 @@ class CloudflareCloud:
     def application(self) -> web.Application:
         """Serves ``/client/v4``."""
         application = web.Application(
-            middlewares=[*self.world.middlewares("cloudflare"), self._guard], client_max_size=_BODY_LIMIT
+            middlewares=[*self.world.middlewares("cloudflare"), self._guard], client_max_size=LIMIT
         )
         zone, account = f"{_PREFIX}/zones/{{zone}}", f"{_PREFIX}/accounts/{{account}}"
         application.add_routes(
@@ -146,13 +159,19 @@ class CloudflareCloud:
         except web.HTTPMethodNotAllowed:
             return _refusal(405, 10405, f"{request.method} is not allowed here")
         except web.HTTPRequestEntityTooLarge:
-            return _refusal(413, 10413, f"the body is larger than {_BODY_LIMIT} bytes")
+            return _refusal(413, 10413, f"the body is larger than {LIMIT} bytes")
+        except web.HTTPException:
+            raise
+        except Exception:
+            _LOG.exception("%s %s", request.method, request.path)
+            return _refusal(500, 10500, "an error of the emulator: see its log")
 
     def _authenticate(self, request: web.Request) -> None:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        if scheme != "Bearer" or not 40 <= len(token) <= 80 or not token.replace("-", "").replace("_", "").isalnum():
+        if scheme != "Bearer" or not _TOKEN.fullmatch(token):
             raise ApiError(400, 6003, "Invalid request headers")
-        if token not in self._tokens:
+        may_look = token in self._read_only_tokens and request.method in ("GET", "HEAD")
+        if token not in self._tokens and not may_look:
             raise ApiError(403, 10000, "Authentication error")
 
     # -- zones
@@ -166,9 +185,11 @@ class CloudflareCloud:
         return _result({"ipv4_cidrs": ["192.0.2.0/24"], "ipv6_cidrs": ["2001:db8::/32"], "etag": "1"})
 
     async def _list_zones(self, request: web.Request) -> web.Response:
-        wanted = request.query.get("name")
-        found = [_shown_zone(zone) for zone in self._zones.values() if wanted in (None, zone["name"])]
-        return _list(found, request)
+        found = [_shown_zone(zone) for zone in self._zones.values()]
+        for name, told in (("name", "name"), ("status", "status")):
+            found = [zone for zone in found if request.query.get(name, zone[told]) == zone[told]]
+        account = request.query.get("account.id")
+        return _list([zone for zone in found if account in (None, zone["account"]["id"])], request)
 
     async def _get_zone(self, request: web.Request) -> web.Response:
         return _result(_shown_zone(self._zone(request)))
@@ -188,14 +209,10 @@ class CloudflareCloud:
     # -- DNS records
 
     async def _list_records(self, request: web.Request) -> web.Response:
-        found = list(self._zone(request)["dns_records"].values())
-        for name in ("name", "type", "content"):
-            if name in request.query:
-                found = [entry for entry in found if entry[name] == request.query[name]]
-        return _list(found, request)
+        return _list(selected(self._zone(request)["dns_records"].values(), request.query), request)
 
     async def _add_record(self, request: web.Request) -> web.Response:
-        zone, body = self._zone(request), await _body(request)
+        zone, body = self._zone(request), await read_object(request)
         if len(zone["dns_records"]) >= PLANS[zone["plan"]].dns_records:
             raise invalid("Record quota exceeded.", 81045)
         record = check_record(body, zone["name"], list(zone["dns_records"].values()))
@@ -207,12 +224,15 @@ class CloudflareCloud:
         return _result(self._entry(request, "dns_records", "record"))
 
     async def _change_record(self, request: web.Request) -> web.Response:
-        zone, entry, body = self._zone(request), self._entry(request, "dns_records", "record"), await _body(request)
+        body = await read_object(request)
+        zone, before = self._zone(request), self._entry(request, "dns_records", "record")
         if request.method == "PATCH":
-            body = {name: entry[name] for name in ("name", "type", "content", "ttl", "proxied", "comment")} | body
-        others = [other for other in zone["dns_records"].values() if other["id"] != entry["id"]]
-        entry.update(check_record(body, zone["name"], others), modified_on=self.now())
-        return _result(entry)
+            body = {name: value for name, value in before.items() if name in KEPT} | body
+        others = [other for other in zone["dns_records"].values() if other["id"] != before["id"]]
+        dates = {"created_on": before["created_on"], "modified_on": self.now()}
+        made = {"id": before["id"], **check_record(body, zone["name"], others), **dates}
+        zone["dns_records"][made["id"]] = made
+        return _result(made)
 
     async def _delete_record(self, request: web.Request) -> web.Response:
         entry = self._entry(request, "dns_records", "record")
@@ -225,7 +245,8 @@ class CloudflareCloud:
         return _result(self._setting(request))
 
     async def _change_setting(self, request: web.Request) -> web.Response:
-        setting, body = self._setting(request), await _body(request)
+        body = await read_object(request)
+        setting = self._setting(request)
         value = check_setting(setting["id"], body)
         setting = {**setting, "value": value, "modified_on": self.now()}
         self._zone(request)["settings"][setting["id"]] = setting
@@ -252,12 +273,13 @@ class CloudflareCloud:
         return _list([*own, *managed], request)
 
     async def _add_ruleset(self, request: web.Request) -> web.Response:
-        zone, body = self._zone(request), await _body(request)
+        zone, body = self._zone(request), await read_object(request)
         _need(body, "name", "kind", "phase")
         if body["kind"] not in ("zone", "custom"):
             raise invalid(f"kind {body['kind'][:20]!r} cannot be made here", 20120)
         if body["kind"] == "zone" and self._entrypoint(zone, body["phase"]) is not None:
-            raise invalid(f"a zone ruleset for the phase {body['phase']} exists already", 20217)
+            reason = f"exceeded maximum number of zone rulesets for phase {body['phase']}"
+            raise invalid(f"'zone' is not a valid value for kind because {reason}", 20217)
         return _result(self._write_ruleset(zone, None, body))
 
     async def _get_entrypoint(self, request: web.Request) -> web.Response:
@@ -268,14 +290,15 @@ class CloudflareCloud:
 
     async def _put_entrypoint(self, request: web.Request) -> web.Response:
         zone, phase = self._zone(request), request.match_info["phase"]
-        body = {"name": "default", **await _body(request), "kind": "zone", "phase": phase}
+        body = {"name": "default", **await read_object(request), "kind": "zone", "phase": phase}
         return _result(self._write_ruleset(zone, self._entrypoint(zone, phase), body))
 
     async def _get_ruleset(self, request: web.Request) -> web.Response:
         return _result(self._entry(request, "rulesets", "ruleset"))
 
     async def _change_ruleset(self, request: web.Request) -> web.Response:
-        entry, body = self._entry(request, "rulesets", "ruleset"), await _body(request)
+        body = await read_object(request)
+        entry = self._entry(request, "rulesets", "ruleset")
         for name in ("kind", "phase"):
             if body.get(name, entry[name]) != entry[name]:
                 raise invalid(f"the {name} of a ruleset cannot be changed", 20120)
@@ -293,6 +316,9 @@ class CloudflareCloud:
         check_types(body, {"name": str, "description": str, "rules": list}, 20000)
         rules = check_rules(body["phase"], body.get("rules") or [], PLANS[zone["plan"]])
         known = {rule["id"]: rule for rule in (before or {}).get("rules", [])}
+        given = [rule["id"] for rule in rules if rule.get("id") is not None]
+        if wrong := [id for id in given if id not in known or given.count(id) > 1]:
+            raise invalid(f"rule {wrong[0][:40]!r} does not exist, or is given twice", 20000)
         made = {
             "id": before["id"] if before else secrets.token_hex(16),
             "name": body["name"],
@@ -307,8 +333,15 @@ class CloudflareCloud:
         return made
 
     def _rule(self, rule: Entry, known: Mapping[str, Entry]) -> Entry:
-        id = rule.get("id") if rule.get("id") in known else secrets.token_hex(16)
-        return {"enabled": True, "ref": id, **rule, "id": id, "version": "1", "last_updated": self.now()}
+        id = rule.get("id") or secrets.token_hex(16)
+        before = known.get(id)
+        made = {"enabled": True, "ref": before["ref"] if before else id, **rule, "id": id}
+        told = {name: value for name, value in (before or {}).items() if name not in ("version", "last_updated")}
+        made = {name: value for name, value in made.items() if name not in ("version", "last_updated")}
+        if before is not None and made == told:
+            return before
+        version = str(int(before["version"]) + 1 if before else 1)
+        return {**made, "version": version, "last_updated": self.now()}
 
     # -- client certificates at the origin
 
@@ -316,7 +349,7 @@ class CloudflareCloud:
         return _list(list(self._zone(request)["origin_pull_certificates"].values()), request)
 
     async def _add_pull(self, request: web.Request) -> web.Response:
-        zone, body = self._zone(request), await _body(request)
+        zone, body = self._zone(request), await read_object(request)
         _need(body, "certificate", "private_key")
         described = describe_leaf(body["certificate"], body["private_key"])
         made = {
@@ -342,7 +375,7 @@ class CloudflareCloud:
         return _result({"enabled": self._zone(request)["origin_pulls_enabled"]})
 
     async def _switch_pulls(self, request: web.Request) -> web.Response:
-        zone, body = self._zone(request), await _body(request)
+        zone, body = self._zone(request), await read_object(request)
         if not isinstance(body.get("enabled"), bool):
             raise invalid("enabled must be true or false")
         zone["origin_pulls_enabled"] = body["enabled"]
@@ -357,7 +390,7 @@ class CloudflareCloud:
         return _list(list(self._zones[id]["origin_certificates"].values()), request)
 
     async def _sign(self, request: web.Request) -> web.Response:
-        body = await _body(request)
+        body = await read_object(request)
         _need(body, "csr", "hostnames", "request_type")
         zone = self._zone_of(body["hostnames"])
         made = self._origin_ca.sign(body, self.world.clock.now())
@@ -399,7 +432,7 @@ class CloudflareCloud:
         return _list([_shown_tunnel(each) for each in found], request)
 
     async def _add_tunnel(self, request: web.Request) -> web.Response:
-        tunnels, body = self._tunnels(request), await _body(request)
+        tunnels, body = self._tunnels(request), await read_object(request)
         _need(body, "name")
         _check_tunnel(body)
         self._check_tunnel_name(request, body["name"])
@@ -421,7 +454,7 @@ class CloudflareCloud:
         return _result(_shown_tunnel(self._tunnel(request)))
 
     async def _change_tunnel(self, request: web.Request) -> web.Response:
-        body = await _body(request)
+        body = await read_object(request)
         tunnel = self._live_tunnel(request)
         _check_tunnel(body)
         if "name" in body:
@@ -451,7 +484,7 @@ class CloudflareCloud:
         return _result(_shown_config(self._tunnel(request)))
 
     async def _put_tunnel_config(self, request: web.Request) -> web.Response:
-        body = await _body(request)
+        body = await read_object(request)
         tunnel = self._live_tunnel(request)
         _check_tunnel_config(body)
         tunnel["config"] = body.get("config")
@@ -561,16 +594,6 @@ def _check_tunnel_config(body: Entry) -> None:
         raise invalid(f"Bad Configuration: Validation failed: {reason}", 1056)
 
 
-async def _body(request: web.Request) -> Entry:
-    try:
-        body: Any = json.loads(await request.read())
-    except (ValueError, RecursionError) as error:
-        raise invalid("the body is no JSON", 6007) from error
-    if not isinstance(body, dict):
-        raise invalid("the body must be a JSON object", 6007)
-    return body  # pyright: ignore[reportUnknownVariableType]  JSON
-
-
 def _need(body: Entry, *names: str) -> None:
     missing = [name for name in names if name not in body]
     wrong = [name for name in names if name in body and name != "hostnames" and not isinstance(body[name], str)]
@@ -597,7 +620,7 @@ def _list(found: list[Entry], request: web.Request) -> web.Response:
 
 def _number(request: web.Request, name: str, default: int) -> int:
     text = request.query.get(name, str(default))
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= 5_000_000:
+    if not text.isascii() or not text.isdigit() or len(text) > 9 or not 1 <= int(text) <= 5_000_000:
         raise invalid(f"{name} must be a number from 1")
     return int(text)
 

@@ -1,5 +1,7 @@
 """DNS records: what may stand beside what."""
 
+import re
+from collections.abc import Iterable, Mapping
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Any, Final
 
@@ -16,6 +18,11 @@ _FIELD_TYPES: Final = {
 }  # fmt: skip
 _TYPES: Final = ("A", "AAAA", "CNAME", "TXT", "MX", "NS", "CAA", "SRV")
 _PROXIABLE: Final = ("A", "AAAA", "CNAME")
+_NAMED: Final = ("CNAME", "MX", "NS")
+"""Types whose content is a name."""
+_LABEL: Final = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?")
+KEPT: Final = _KNOWN
+"""Fields that a PATCH leaves as they are when it does not name them."""
 
 
 def check_record(body: Entry, zone: str, others: list[Entry]) -> Entry:
@@ -25,15 +32,15 @@ def check_record(body: Entry, zone: str, others: list[Entry]) -> Entry:
         ApiError: it is malformed, or cannot stand beside the others.
     """
     if unknown := sorted(set(body) - _KNOWN - {"id", "zone_id", "meta"}):
-        raise invalid(f"unknown fields: {', '.join(unknown)[:100]}", 9005)
-    check_types(body, _FIELD_TYPES, 9005)
+        raise invalid(f"DNS validation error: unknown fields: {', '.join(unknown)[:100]}")
+    check_types(body, _FIELD_TYPES)
     for name in ("name", "type", "content"):
         if not isinstance(body.get(name), str) or not body[name]:
             raise invalid(f"DNS validation error: {name} is required", 9000)
     type, name, content = body["type"], _qualified(body["name"], zone), body["content"]
     if type not in _TYPES:
         raise invalid(f"DNS validation error: type {type[:20]!r} is unknown", 9004)
-    _check_content(type, content)
+    content = _checked_content(type, content)
     proxied = body.get("proxied") or False
     if proxied and type not in _PROXIABLE:
         raise invalid(f"DNS validation error: a record of the type {type} cannot be proxied", 9004)
@@ -52,8 +59,40 @@ def check_record(body: Entry, zone: str, others: list[Entry]) -> Entry:
         "tags": body.get("tags") or [],
         "settings": body.get("settings") or {},
         "meta": {},
-        **({"priority": body["priority"]} if "priority" in body else {}),
+        **({"priority": body["priority"]} if body.get("priority") is not None else {}),
+        **({"data": body["data"]} if body.get("data") is not None else {}),
     }
+
+
+def selected(entries: Iterable[Entry], query: Mapping[str, str]) -> list[Entry]:
+    """The records that a list asks for: ``name``, ``name.contains``, ``type``, ``match=any``, ``order`` and so on."""
+    tests = [
+        (field, how or "exact", value)
+        for name, value in query.items()
+        for field, _, how in [name.partition(".")]
+        if field in ("name", "content", "comment", "type", "proxied")
+    ]
+    match = any if query.get("match") == "any" else all
+    found = [entry for entry in entries if not tests or match(_holds(entry, *test) for test in tests)]
+    order = query.get("order", "")
+    if order in ("name", "type", "content", "ttl", "proxied"):
+        found.sort(key=lambda entry: entry[order], reverse=query.get("direction") == "desc")
+    return found
+
+
+def _holds(entry: Entry, field: str, how: str, wanted: str) -> bool:
+    if field == "proxied":
+        return entry["proxied"] == (wanted == "true")
+    told = (entry.get(field) or "").lower()
+    wanted = wanted.lower()
+    return {
+        "exact": told == wanted,
+        "contains": wanted in told,
+        "startswith": told.startswith(wanted),
+        "endswith": told.endswith(wanted),
+        "present": bool(told),
+        "absent": not told,
+    }.get(how, False)
 
 
 def _qualified(name: str, zone: str) -> str:
@@ -61,19 +100,31 @@ def _qualified(name: str, zone: str) -> str:
     if name in ("@", zone):
         return zone
     qualified = name if name.endswith("." + zone) else f"{name}.{zone}"
-    if len(qualified) > 253 or not all(0 < len(label) <= 63 for label in qualified.split(".")):
+    if not _is_name(qualified.removeprefix("*.")):
         raise invalid("DNS validation error: the name is malformed", 9000)
     return qualified
 
 
-def _check_content(type: str, content: str) -> None:
+def _is_name(name: str) -> bool:
+    return len(name) <= 253 and all(len(label) <= 63 and _LABEL.fullmatch(label) for label in name.split("."))
+
+
+def _checked_content(type: str, content: str) -> str:
+    """As the API tells it again: addresses in their short form, names in lower case and without the last dot."""
     try:
         if type == "A":
-            IPv4Address(content)
-        elif type == "AAAA":
-            IPv6Address(content)
+            return str(IPv4Address(content))
+        if type == "AAAA":
+            return str(IPv6Address(content))
     except AddressValueError as error:
-        raise invalid(f"Content for {type} record must be a valid address: {content[:60]!r}", 9005) from error
+        family, code = (4, 9005) if type == "A" else (6, 9006)
+        raise invalid(f"Content for {type} record must be a valid IPv{family} address.", code) from error
+    if type in _NAMED:
+        name = content.removesuffix(".").lower()
+        if not _is_name(name):
+            raise invalid(f"Content for {type} record is invalid.", 9007)
+        return name
+    return content
 
 
 def _check_neighbours(type: str, name: str, content: str, others: list[Entry]) -> None:

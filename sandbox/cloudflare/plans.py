@@ -14,7 +14,13 @@ MANAGED: Final = {
 
 @dataclass(frozen=True)
 class Plan:
-    """Limits of a plan: counts, and seconds of rate limits."""
+    """Limits of a plan: counts, seconds of rate limits, and what rules may look at.
+
+    Args:
+        regex: Whether expressions may use ``matches``.
+        rate_limit_fields: What the expressions of rate limits may read.
+        count_by: Characteristics of rate limits, besides ``cf.colo.id``.
+    """
 
     custom_rules: int
     rate_limits: int
@@ -22,6 +28,9 @@ class Plan:
     longest_block: int
     dns_records: int
     managed: tuple[str, ...]
+    regex: bool
+    rate_limit_fields: tuple[str, ...]
+    count_by: tuple[str, ...]
 
 
 _PAID: Final = (
@@ -30,8 +39,20 @@ _PAID: Final = (
     "4d21379b4f9f4bb088e0729962c8b3cf",
 )
 
+_FREE: Final = ("77454fe2d30c4220b5701f6fdfb893ba", "4d21379b4f9f4bb088e0729962c8b3cf")
+_MINUTE: Final = (10, 15, 20, 30, 40, 45, 60)
+_TEN_MINUTES: Final = (*_MINUTE, 90, 120, 180, 240, 300, 480, 600)
+_FREE_FIELDS: Final = ("http.request.uri.path", "cf.client.bot", "cf.bot_management.verified_bot")
+_PRO_FIELDS: Final = (
+    *_FREE_FIELDS, "http.host", "http.request.uri", "http.request.full_uri", "http.request.uri.query",
+)  # fmt: skip
+_BUSINESS_FIELDS: Final = (*_PRO_FIELDS, "http.request.method", "ip.src", "http.user_agent")
+
 PLANS: Final = {
-    "free": Plan(5, 1, (10,), 10, 200, ("77454fe2d30c4220b5701f6fdfb893ba", "4d21379b4f9f4bb088e0729962c8b3cf")),
-    "pro": Plan(20, 2, (10, 60), 3600, 3500, _PAID),
-    "business": Plan(100, 5, (10, 60, 120, 300, 600), 86400, 3500, _PAID),
-}
+    "free": Plan(5, 1, (10,), 10, 200, _FREE, regex=False, rate_limit_fields=_FREE_FIELDS, count_by=("ip.src",)),
+    "pro": Plan(20, 2, _MINUTE, 3600, 3500, _PAID, regex=False, rate_limit_fields=_PRO_FIELDS, count_by=("ip.src",)),
+    "business": Plan(
+        100, 5, _TEN_MINUTES, 86400, 3500, _PAID,
+        regex=True, rate_limit_fields=_BUSINESS_FIELDS, count_by=("ip.src", "cf.unique_visitor_id"),
+    ),
+}  # fmt: skip

@@ -29,10 +29,13 @@ _LIMIT_TYPES: Final = {
     "characteristics": list, "period": (int, float), "mitigation_timeout": (int, float),
     "requests_per_period": (int, float),
 }  # fmt: skip
+_STRING: Final = re.compile(r'r(#*)".*?"\1|"(?:\\.|[^"\\])*"', re.DOTALL)
+_REGEX: Final = re.compile(r"\bmatches\b|~")
 _FIELDS: Final = re.compile(r"\b(?:http|ip|cf|ssl|raw)(?:\.[a-z_0-9]+)+\b")
 _KNOWN_FIELDS: Final = (
     "http.request.", "http.host", "http.referer", "http.user_agent", "http.cookie", "http.x_forwarded_for",
     "ip.src", "ip.geoip.", "cf.client.bot", "cf.threat_score", "cf.colo.id", "cf.tls_", "cf.verified_bot_category",
+    "cf.bot_management.verified_bot", "cf.waf.score.class",
     "raw.http.request.", "http.response.",
 )  # fmt: skip
 
@@ -63,7 +66,7 @@ def _check_rule(phase: str, rule: Entry, plan: Plan) -> None:
     expression = rule.get("expression")
     if not isinstance(expression, str) or not expression.strip():
         raise invalid("a rule needs an expression", 20083)
-    _check_expression(expression)
+    _check_expression(expression, plan, plan.rate_limit_fields if phase == "http_ratelimit" else None)
     if phase == "http_ratelimit":
         _check_rate_limit(rule.get("ratelimit"), plan)
     elif rule.get("ratelimit"):
@@ -76,21 +79,22 @@ def _check_rule(phase: str, rule: Entry, plan: Plan) -> None:
             raise invalid(f"the plan does not hold the managed ruleset {MANAGED[id]!r}", 20119)
 
 
-def _check_expression(expression: str) -> None:
-    depth, quoted = 0, False
-    for index, character in enumerate(expression):
-        if character == '"' and expression[index - 1 : index] != "\\":
-            quoted = not quoted
-        elif not quoted:
-            depth += {"(": 1, ")": -1}.get(character, 0)
-            if depth < 0:
-                break
-    if depth or quoted:
+def _check_expression(expression: str, plan: Plan, allowed: tuple[str, ...] | None) -> None:
+    bare = _STRING.sub("''", expression)
+    depth = 0
+    for character in bare:
+        depth += {"(": 1, ")": -1}.get(character, 0)
+        if depth < 0:
+            break
+    if depth or '"' in bare:
         raise invalid("the expression is not balanced", 20127)
-    bare = re.sub(r'"(?:\\.|[^"\\])*"', '""', expression)
     for field in _FIELDS.findall(bare):
         if not field.startswith(_KNOWN_FIELDS):
             raise invalid(f"unknown field {field!r} in the expression", 20127)
+        if allowed is not None and field not in allowed:
+            raise invalid(f"not entitled: the use of field {field} is not allowed", 20120)
+    if not plan.regex and _REGEX.search(bare):
+        raise invalid("not entitled: the use of operator Matches is not allowed", 20120)
 
 
 def _check_rate_limit(limit: Any, plan: Plan) -> None:
@@ -100,6 +104,9 @@ def _check_rate_limit(limit: Any, plan: Plan) -> None:
     check_types(limit, _LIMIT_TYPES, 20118)
     if "cf.colo.id" not in (limit.get("characteristics") or []):
         raise invalid("characteristics must hold cf.colo.id", 20123)
+    others = [each for each in limit["characteristics"] if each != "cf.colo.id"]
+    if wrong := [each for each in others if each not in plan.count_by]:
+        raise invalid(f"not entitled to count by {str(wrong[0])[:40]}, can only use {plan.count_by}", 20120)
     if limit.get("period") not in plan.periods:
         raise invalid(f"not entitled to use the period {limit.get('period')}, can only use {plan.periods}", 20120)
     if not 0 <= (limit.get("mitigation_timeout") or 0) <= plan.longest_block:

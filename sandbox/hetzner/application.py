@@ -208,12 +208,12 @@ def _action_list(project: Project, actions: list[Entry], request: web.Request) -
 
 
 async def _body(request: web.Request, *, required: bool = True) -> dict[str, Any]:
-    content = await request.read()
-    if not content and not required:
-        return {}
     try:
+        content = await request.read()
+        if not content and not required:
+            return {}
         body: Any = json.loads(content, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError, web.RequestPayloadError) as error:
         raise ApiError(400, "json_error", "the body is no JSON") from error
     if not isinstance(body, dict):
         if body is None and not required:

@@ -22,7 +22,7 @@ CUSTOM, LIMITS, FIREWALL = "http_request_firewall_custom", "http_ratelimit", "ht
 BLOCK = {"action": "block", "expression": '(http.host eq "example.com")', "description": "a rule"}
 LIMIT = {
     "action": "block",
-    "expression": "(ip.src in {192.0.2.0/24})",
+    "expression": '(http.request.uri.path eq "/login")',
     "ratelimit": {
         "characteristics": ["cf.colo.id", "ip.src"],
         "period": 10,

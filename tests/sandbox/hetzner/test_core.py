@@ -1,6 +1,7 @@
 """What holds for every kind: who may ask, what is refused, lists, limits, actions, faults, and states that are put back."""
 
 import base64
+import contextlib
 import json
 import socket
 from datetime import datetime
@@ -161,6 +162,14 @@ def test_datacenters_are_gone(emulator: Emulator) -> None:
 def test_malformed_json_is_refused(emulator: Emulator, body: bytes) -> None:
     answer = emulator.ask("POST", "/placement_groups", content=body)
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "json_error")
+
+
+def test_a_body_that_is_not_what_its_encoding_says_is_refused(emulator: Emulator) -> None:
+    headers = {"Authorization": f"Bearer {TOKEN}", "Content-Encoding": "gzip"}
+    # The connection is closed behind the answer, which may be lost with it.
+    with contextlib.suppress(httpx.TransportError):
+        httpx.post(f"{emulator.url}/placement_groups", content=b"no gzip", headers=headers)
+    assert [each.status for each in emulator.world.requests.entries()] == [400]
 
 
 def test_a_huge_body_is_refused(emulator: Emulator) -> None:
