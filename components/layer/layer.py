@@ -1,7 +1,7 @@
 """The base of the components that live in a cluster."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 import pulumi
 import pulumi_kubernetes as kubernetes
@@ -13,6 +13,8 @@ LAYER_LABEL: Final = "hetzner-platform/layer"
 _SECURITY: Final = "pod-security.kubernetes.io/"
 _TIMEOUT: Final = 600
 _HISTORY: Final = 5
+
+_Resource = TypeVar("_Resource", bound=pulumi.Resource)
 
 Security = Literal["privileged", "baseline", "restricted"]
 
@@ -51,7 +53,7 @@ class Layer(Component):
         """Options of a part: it waits for the layers below, and for ``others``."""
         return self.child(depends_on=[*self._after, *others], **overrides)
 
-    def part[T: pulumi.Resource](self, resource: T) -> T:
+    def part(self, resource: _Resource) -> _Resource:
         """Count a resource among the parts that must be there before this layer is ready."""
         self._parts.append(resource)
         return resource
