@@ -1,6 +1,47 @@
-"""What every layer in a cluster is made with: namespaces, pinned upstream charts, and an end that the next one waits for."""
+"""What every layer in a cluster is made with: namespaces with their flows, pinned charts, an end that the next one waits for."""
 
-from .layer import Layer
+from .flows import (
+    API_SERVER,
+    CONTROL_PLANE,
+    INTERNET,
+    MACHINES,
+    Addresses,
+    Entities,
+    Flow,
+    Pods,
+    from_api_server,
+    from_prometheus,
+    policies,
+    to_api_server,
+    within,
+)
+from .layer import LAYER_LABEL, Layer, Security
+from .requests import UnknownChartError, Workload, mebibytes, millicores, workloads
 from .values import ChartPin, chart_values, merged
 
-__all__ = ["ChartPin", "Layer", "chart_values", "merged"]
+__all__ = [
+    "API_SERVER",
+    "CONTROL_PLANE",
+    "INTERNET",
+    "LAYER_LABEL",
+    "MACHINES",
+    "Addresses",
+    "ChartPin",
+    "Entities",
+    "Flow",
+    "Layer",
+    "Pods",
+    "Security",
+    "UnknownChartError",
+    "Workload",
+    "chart_values",
+    "from_api_server",
+    "from_prometheus",
+    "mebibytes",
+    "merged",
+    "millicores",
+    "policies",
+    "to_api_server",
+    "within",
+    "workloads",
+]

@@ -1,5 +1,6 @@
 """The base of the components that live in a cluster."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal, TypeVar
 
@@ -7,12 +8,31 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from ..component import Component
+from .flows import Flow, policies
+from .requests import Workload, workloads
 from .values import ChartPin, chart_values, merged
 
 LAYER_LABEL: Final = "hetzner-platform/layer"
 _SECURITY: Final = "pod-security.kubernetes.io/"
 _TIMEOUT: Final = 600
 _HISTORY: Final = 5
+
+_TYPED: Final[Mapping[tuple[str, str], Any]] = {
+    ("networking.k8s.io/v1", "NetworkPolicy"): kubernetes.networking.v1.NetworkPolicy,
+    ("v1", "ConfigMap"): kubernetes.core.v1.ConfigMap,
+    ("v1", "LimitRange"): kubernetes.core.v1.LimitRange,
+    ("v1", "ResourceQuota"): kubernetes.core.v1.ResourceQuota,
+    ("v1", "Service"): kubernetes.core.v1.Service,
+    ("v1", "ServiceAccount"): kubernetes.core.v1.ServiceAccount,
+    ("apps/v1", "Deployment"): kubernetes.apps.v1.Deployment,
+    ("node.k8s.io/v1", "RuntimeClass"): kubernetes.node.v1.RuntimeClass,
+    ("rbac.authorization.k8s.io/v1", "ClusterRole"): kubernetes.rbac.v1.ClusterRole,
+    ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding"): kubernetes.rbac.v1.ClusterRoleBinding,
+    ("rbac.authorization.k8s.io/v1", "Role"): kubernetes.rbac.v1.Role,
+    ("rbac.authorization.k8s.io/v1", "RoleBinding"): kubernetes.rbac.v1.RoleBinding,
+    ("scheduling.k8s.io/v1", "PriorityClass"): kubernetes.scheduling.v1.PriorityClass,
+}
+"""Kinds that are made from manifests here; all others are custom resources."""
 
 _Resource = TypeVar("_Resource", bound=pulumi.Resource)
 
@@ -29,6 +49,8 @@ class Layer(Component):
 
     ready: pulumi.Output[bool]
     """Resolves once every part is available."""
+    workloads: list[Workload]
+    """What it runs, and what that requests."""
 
     def __init__(
         self,
@@ -41,17 +63,21 @@ class Layer(Component):
     ) -> None:
         super().__init__(kind, name, args, accepted, opts)
         self.label = name
+        self.workloads = []
         self._after = list(after)
         self._parts: list[pulumi.Resource] = []
+        self._awaited: set[pulumi.Resource] = set()
 
     @property
     def ready_resources(self) -> list[pulumi.Resource]:
-        """What a layer above waits for: every part of this one."""
-        return list(self._parts)
+        """What a layer above waits for: every part that no other part of this layer waits for already."""
+        return [part for part in self._parts if part not in self._awaited]
 
     def wait(self, *others: pulumi.Resource, **overrides: Any) -> pulumi.ResourceOptions:
-        """Options of a part: it waits for the layers below, and for ``others``."""
-        return self.child(depends_on=[*self._after, *others], **overrides)
+        """Options of a part: it waits for ``others``, and for the layers below, unless one of the others is a part that does."""
+        own = [other for other in others if other in self._parts]
+        self._awaited.update(own)
+        return self.child(depends_on=[*([] if own else self._after), *others], **overrides)
 
     def part(self, resource: _Resource) -> _Resource:
         """Count a resource among the parts that must be there before this layer is ready."""
@@ -63,12 +89,16 @@ class Layer(Component):
         name: str,
         security: Security,
         *,
+        flows: Sequence[Flow],
         labels: Mapping[str, str] | None = None,
         annotations: Mapping[str, str] | None = None,
     ) -> kubernetes.core.v1.Namespace:
-        """A namespace whose pods must keep a Pod Security level."""
+        """A namespace whose pods must keep a Pod Security level, and talk to nobody but whom its flows name.
+
+        The service account that pods get unless they name one carries no token.
+        """
         levels = {f"{_SECURITY}{mode}": security for mode in ("enforce", "audit", "warn")}
-        return self.part(
+        namespace = self.part(
             kubernetes.core.v1.Namespace(
                 f"{self.label}-{name}-namespace",
                 metadata={
@@ -77,6 +107,61 @@ class Layer(Component):
                     "annotations": dict(annotations or {}),
                 },
                 opts=self.wait(),
+            )
+        )
+        self.part(
+            kubernetes.core.v1.ServiceAccountPatch(
+                f"{self.label}-{name}-default-account",
+                metadata={"name": "default", "namespace": name},
+                automount_service_account_token=False,
+                opts=self.wait(namespace),
+            )
+        )
+        self.admit(name, flows, namespace)
+        return namespace
+
+    def admit(self, namespace: str, flows: Sequence[Flow], *needs: pulumi.Resource) -> None:
+        """Default deny in a namespace, and the flows that it allows."""
+        for policy in policies(namespace, flows):
+            self.manifest(policy, *needs)
+
+    def manifest(self, manifest: Mapping[str, Any], *needs: pulumi.Resource) -> pulumi.CustomResource:
+        """An object from its manifest, after ``needs``; its Pulumi name is made of its kind, namespace and name.
+
+        Args:
+            manifest: ``apiVersion``, ``kind``, ``metadata`` with a name, and the rest, as YAML would say it.
+            needs: What must be there before: its namespace, its kind's definition, the webhook that looks at it.
+        """
+        metadata = manifest["metadata"]
+        place = "-".join(part for part in (metadata.get("namespace"), metadata["name"]) if part)
+        name = f"{self.label}-{place}-{_kebab(manifest['kind'])}"
+        made = _typed(manifest, name, self.wait(*needs))
+        return self.part(made)
+
+    def secret(
+        self,
+        namespace: str,
+        name: str,
+        texts: Mapping[str, pulumi.Input[str]],
+        *needs: pulumi.Resource,
+        type: str = "Opaque",
+    ) -> kubernetes.core.v1.Secret:
+        """A Secret of texts; it is secret in the state as well.
+
+        Args:
+            namespace: Where it is.
+            name: Its name.
+            texts: By key.
+            needs: What must be there before, such as its namespace.
+            type: As Kubernetes names it.
+        """
+        return self.part(
+            kubernetes.core.v1.Secret(
+                f"{self.label}-{namespace}-{name}-secret",
+                metadata={"name": name, "namespace": namespace},
+                type=type,
+                string_data=pulumi.Output.secret(dict(texts)),
+                opts=self.wait(*needs),
             )
         )
 
@@ -103,6 +188,8 @@ class Layer(Component):
             timeout: Seconds to wait for that.
         """
         oci = pin["repository"].startswith("oci://")
+        given = merged(chart_values(chart), values or {})
+        self.workloads += workloads(chart, given)
         return self.part(
             kubernetes.helm.v3.Release(
                 f"{self.label}-{chart}",
@@ -111,7 +198,7 @@ class Layer(Component):
                 repository_opts=None if oci else {"repo": pin["repository"]},
                 version=pin["version"],
                 namespace=namespace,
-                values=merged(chart_values(chart), values or {}),
+                values=given,
                 skip_await=not awaited,
                 timeout=timeout,
                 max_history=_HISTORY,
@@ -123,3 +210,29 @@ class Layer(Component):
         """Register the outputs, ``ready`` among them; the last line of a layer."""
         self.ready = pulumi.Output.all(*(part.urn for part in self._parts)).apply(lambda _: True)
         self.register_outputs({**(outputs or {}), "ready": self.ready})
+
+
+def _kebab(kind: str) -> str:
+    """``NetworkPolicy`` as ``network-policy``."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", kind).lower()
+
+
+def _typed(manifest: Mapping[str, Any], name: str, opts: pulumi.ResourceOptions) -> pulumi.CustomResource:
+    """The SDK's own class of the kind where it has one, so that its type is checked; a custom resource otherwise."""
+    known = _TYPED.get((manifest["apiVersion"], manifest["kind"]))
+    rest = {key: value for key, value in manifest.items() if key not in ("apiVersion", "kind")}
+    if known is not None:
+        return known(name, **{_snake(key): value for key, value in rest.items()}, opts=opts)
+    custom = {key: value for key, value in rest.items() if key != "metadata"}
+    return kubernetes.apiextensions.CustomResource(
+        name,
+        api_version=manifest["apiVersion"],
+        kind=manifest["kind"],
+        metadata=manifest["metadata"],
+        opts=opts,
+        **custom,
+    )
+
+
+def _snake(key: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", key).lower()
