@@ -81,6 +81,8 @@ def workloads(chart: str, values: Mapping[str, Any], listing: Path = WORKLOADS) 
 
     An entry of the list: ``name``, ``kind``, ``replicas`` (a number, or a path into the values), ``requests`` (a list: paths
     to ``resources``, or figures that the chart fixes), ``on`` (see `Place`), ``when`` (a path that must hold something).
+    What else stands there (``labels``, ``security``, ``hostNetwork``, ``nodeSelector``, ``tolerations``, ``service``,
+    ``claims``) costs nothing: it is for the sandbox's stand-ins, and the list itself explains it.
 
     Raises:
         UnknownChartError: the chart is not in charts/workloads.yaml.
