@@ -14,6 +14,7 @@ from .values import ChartPin, chart_values, merged
 
 LAYER_LABEL: Final = "hetzner-platform/layer"
 _SECURITY: Final = "pod-security.kubernetes.io/"
+_MESH_LABEL: Final = "config.linkerd.io/admission-webhooks"
 _TIMEOUT: Final = 600
 _HISTORY: Final = 5
 
@@ -67,6 +68,7 @@ class Layer(Component):
         self._after = list(after)
         self._parts: list[pulumi.Resource] = []
         self._awaited: set[pulumi.Resource] = set()
+        self._policies: dict[str, list[pulumi.Resource]] = {}
 
     @property
     def ready_resources(self) -> list[pulumi.Resource]:
@@ -90,14 +92,25 @@ class Layer(Component):
         security: Security,
         *,
         flows: Sequence[Flow],
+        meshed: bool = False,
         labels: Mapping[str, str] | None = None,
         annotations: Mapping[str, str] | None = None,
     ) -> kubernetes.core.v1.Namespace:
         """A namespace whose pods must keep a Pod Security level, and talk to nobody but whom its flows name.
 
         The service account that pods get unless they name one carries no token.
+
+        Args:
+            name: Its name.
+            security: Pod Security level, enforced.
+            flows: What is let through.
+            meshed: Whether the mesh may put its proxies into pods here. Where it may not, pods start without asking it.
+            labels: Further labels.
+            annotations: Annotations.
         """
         levels = {f"{_SECURITY}{mode}": security for mode in ("enforce", "audit", "warn")}
+        if not meshed:
+            levels[_MESH_LABEL] = "disabled"
         namespace = self.part(
             kubernetes.core.v1.Namespace(
                 f"{self.label}-{name}-namespace",
@@ -122,8 +135,8 @@ class Layer(Component):
 
     def admit(self, namespace: str, flows: Sequence[Flow], *needs: pulumi.Resource) -> None:
         """Default deny in a namespace, and the flows that it allows."""
-        for policy in policies(namespace, flows):
-            self.manifest(policy, *needs)
+        made = [self.manifest(policy, *needs) for policy in policies(namespace, flows)]
+        self._policies.setdefault(namespace, []).extend(made)
 
     def manifest(self, manifest: Mapping[str, Any], *needs: pulumi.Resource) -> pulumi.CustomResource:
         """An object from its manifest, after ``needs``; its Pulumi name is made of its kind, namespace and name.
@@ -169,7 +182,7 @@ class Layer(Component):
         self,
         chart: str,
         pin: ChartPin,
-        namespace: pulumi.Input[str],
+        namespace: str,
         *,
         values: Mapping[str, Any] | None = None,
         needs: Sequence[pulumi.Resource] = (),
@@ -202,7 +215,8 @@ class Layer(Component):
                 skip_await=not awaited,
                 timeout=timeout,
                 max_history=_HISTORY,
-                opts=self.wait(*needs),
+                # What its hooks need is let through from before it comes until after it is gone.
+                opts=self.wait(*needs, *self._policies.get(namespace, ())),
             )
         )
 
