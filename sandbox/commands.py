@@ -19,8 +19,11 @@ from .inventory import Inventory, read_inventory
 from .progress import Steps
 from .toolchain import Tool, ToolchainError, get_tools
 
-MACHINE_TOOLS: Final = ("etcd", "kube-apiserver", "kube-controller-manager", "moto_server")
-"""What a sandbox of real parts needs besides Pulumi."""
+MACHINE_TOOLS: Final = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "moto_server")
+"""What the clouds of a sandbox of real parts run; they are told the paths."""
+
+ENGINE_TOOLS: Final = ("pulumi", "helm")
+"""What the engine and its plugins run; the kubernetes plugin finds Helm as `find_tool` does."""
 
 
 def plan(root: Path) -> platform.Plan:
@@ -46,7 +49,7 @@ def up(root: Path, home: Home, engine: str, console: Console, *, download: bool)
     real = _use_engine(engine)
     tools: Mapping[str, Tool] = {}
     if real:
-        tools = get_tools(("pulumi", *MACHINE_TOOLS), download=download, say=console.print)
+        tools = get_tools((*ENGINE_TOOLS, *MACHINE_TOOLS), download=download, say=console.print)
     with home.alone():
         machine_tools = {name: str(tools[name].path) for name in MACHINE_TOOLS if name in tools}
         access, new = home.start(wanted.wanted("full" if real else "booted", machine_tools))
@@ -90,7 +93,7 @@ def down(root: Path, home: Home, console: Console) -> bool:
         real = home.wanted().machines == "full"
         tools: Mapping[str, Tool] = {}
         if real:
-            tools = get_tools(("pulumi",), download=False, say=console.print)
+            tools = get_tools(ENGINE_TOOLS, download=False, say=console.print)
         operator = _operator(home, wanted, access, tools)
         with Steps(console) as steps:
             platform.take_down(operator, steps.note, lambda: _sweep(access, console), together=real)

@@ -1,10 +1,11 @@
 """Official releases: downloaded, and used only with the checksum that the release tells."""
 
 import hashlib
+import json
 import platform
 import tarfile
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import httpx
 
@@ -12,6 +13,11 @@ from .tools import Recipe
 
 _PULUMI: Final = "https://github.com/pulumi/pulumi/releases/download/v{version}"
 _ETCD: Final = "https://github.com/etcd-io/etcd/releases/download/v{version}"
+_HELM: Final = "https://get.helm.sh"
+_GATOR: Final = "https://github.com/open-policy-agent/gatekeeper/releases/download/{version}"
+# Its authors publish no checksums: the digests are those that GitHub tells of what they uploaded.
+_GATOR_DIGESTS: Final = "https://api.github.com/repos/open-policy-agent/gatekeeper/releases/tags/{version}"
+_CYCLONUS: Final = "https://github.com/mattfenwick/cyclonus/releases/download/{version}"
 _KUBERNETES: Final = "https://dl.k8s.io/{version}/bin/{system}/{architecture}/{name}"
 
 
@@ -31,6 +37,12 @@ def download(recipe: Recipe, directory: Path) -> Path:
                 return _pulumi(recipe, directory)
             case "etcd":
                 return _etcd(recipe, directory)
+            case "helm":
+                return _helm(recipe, directory)
+            case "gator":
+                return _gator(recipe, directory)
+            case "cyclonus":
+                return _cyclonus(recipe, directory)
             case _:
                 return _kubernetes(recipe, directory)
     except httpx.HTTPError as error:
@@ -66,6 +78,48 @@ def _etcd(recipe: Recipe, directory: Path) -> Path:
     archive = f"{name}.tar.gz"
     listing = _get(f"{base}/SHA256SUMS").decode()
     return _unpacked(directory, archive, _get(f"{base}/{archive}"), checksum(archive, listing), f"{name}/etcd")
+
+
+def _helm(recipe: Recipe, directory: Path) -> Path:
+    system = f"{_system()}-{_architecture()}"
+    archive = f"helm-{recipe.version}-{system}.tar.gz"
+    listing = _get(f"{_HELM}/{archive}.sha256sum").decode()
+    return _unpacked(directory, archive, _get(f"{_HELM}/{archive}"), checksum(archive, listing), f"{system}/helm")
+
+
+def _gator(recipe: Recipe, directory: Path) -> Path:
+    archive = f"gator-{recipe.version}-{_system()}-{_architecture()}.tar.gz"
+    digest = uploaded_digest(archive, _get(_GATOR_DIGESTS.format(version=recipe.version)))
+    return _unpacked(directory, archive, _get(f"{_GATOR.format(version=recipe.version)}/{archive}"), digest, "gator")
+
+
+def _cyclonus(recipe: Recipe, directory: Path) -> Path:
+    base = _CYCLONUS.format(version=recipe.version)
+    name = f"cyclonus_{_system()}_{_architecture()}"
+    archive = f"{name}.tar.gz"
+    listing = _get(f"{base}/cyclonus_{recipe.version.removeprefix('v')}_checksums.txt").decode()
+    return _unpacked(directory, archive, _get(f"{base}/{archive}"), checksum(archive, listing), f"{name}/cyclonus")
+
+
+def uploaded_digest(archive: str, release: bytes) -> str:
+    """SHA-256 that GitHub tells of a file of a release.
+
+    Args:
+        archive: Name of the file.
+        release: What its API says of the release.
+
+    Raises:
+        ReleaseError: it tells none.
+    """
+    try:
+        told: Any = json.loads(release)
+        digests = {str(asset["name"]): str(asset.get("digest") or "") for asset in told["assets"]}
+    except (ValueError, KeyError, TypeError) as error:
+        raise ReleaseError(f"what is told of the release of {archive} is not understood: not used") from error
+    kind, _, digest = digests.get(archive, "").partition(":")
+    if kind != "sha256" or not digest:
+        raise ReleaseError(f"no SHA-256 is told of {archive}: not used")
+    return digest
 
 
 def _kubernetes(recipe: Recipe, directory: Path) -> Path:

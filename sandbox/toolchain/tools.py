@@ -17,6 +17,17 @@ _KUBERNETES: Final = "v1.36.3"
 _VERSION: Final = "k8s.io/component-base/version"
 _KUBERNETES_FLAGS: Final = f"-X {_VERSION}.gitVersion={_KUBERNETES} -X {_VERSION}.gitMajor=1 -X {_VERSION}.gitMinor=36"
 
+_HELM: Final = "v3.21.4"
+_CHART_RULES: Final = ("pkg/lint/rules", "pkg/chartutil")
+# As its own build does: the version that it tells, and the cluster's that it assumes where it asks none.
+_HELM_FLAGS: Final = " ".join(
+    [
+        f"-X helm.sh/helm/v3/internal/version.version={_HELM}",
+        *(f"-X helm.sh/helm/v3/{each}.k8sVersionMajor=1" for each in _CHART_RULES),
+        *(f"-X helm.sh/helm/v3/{each}.k8sVersionMinor=36" for each in _CHART_RULES),
+    ]
+)
+
 
 @dataclass(frozen=True)
 class Tool:
@@ -44,6 +55,8 @@ class Recipe:
         takes: How long a build takes on two cores.
         on_path: Whether one on PATH will do. Ours run with flags of this very version.
         oldest: The first version of one on PATH that will do; any when empty.
+        before: The first version that will not do any more; none when empty.
+        says: Arguments with which it says its version.
         kind: What builds it.
     """
 
@@ -55,6 +68,8 @@ class Recipe:
     flags: str = ""
     on_path: bool = True
     oldest: tuple[int, ...] = ()
+    before: tuple[int, ...] = ()
+    says: tuple[str, ...] = ("version",)
     kind: Literal["go", "python"] = "go"
 
 
@@ -90,7 +105,45 @@ TOOLS: Final = {
             on_path=False,
         ),
         Recipe(
+            "kube-scheduler",
+            "kubernetes",
+            _KUBERNETES,
+            "k8s.io/kubernetes/cmd/kube-scheduler",
+            "about 2 minutes",
+            _KUBERNETES_FLAGS,
+            on_path=False,
+        ),
+        Recipe(
             "kubectl", "kubernetes", _KUBERNETES, "k8s.io/kubernetes/cmd/kubectl", "half a minute", _KUBERNETES_FLAGS
+        ),
+        Recipe(
+            "helm",
+            "helm",
+            _HELM,
+            "helm.sh/helm/v3/cmd/helm",
+            "about 1 minute",
+            _HELM_FLAGS,
+            # The next generation calls its options otherwise, and waits in another way.
+            oldest=(3, 18),
+            before=(4,),
+            says=("version", "--short"),
+        ),
+        Recipe(
+            "gator",
+            "gator",
+            "v3.23.0",
+            "github.com/open-policy-agent/gatekeeper/v3/cmd/gator",
+            "about 2 minutes",
+            "-X github.com/open-policy-agent/gatekeeper/v3/pkg/version.Version=v3.23.0",
+        ),
+        Recipe(
+            "cyclonus",
+            "cyclonus",
+            "v0.5.6",
+            "github.com/mattfenwick/cyclonus/cmd/cyclonus",
+            "about 1 minute",
+            "-X github.com/mattfenwick/cyclonus/pkg/cli.version=v0.5.6",
+            on_path=False,
         ),
         Recipe("moto_server", "moto", "5.2", "", "half a minute", on_path=False, kind="python"),
     )
@@ -116,7 +169,7 @@ def find_tool(name: str) -> Tool | None:
     """A tool on PATH that is new enough, else in the cache; nothing is downloaded or built for it."""
     recipe = TOOLS[name]
     on_path = _on_path(recipe)
-    if on_path and not _is_too_old(recipe, on_path):
+    if on_path and not _complaint(recipe, on_path):
         return Tool(on_path, "PATH")
     cached = cached_path(recipe)
     return Tool(cached, "cache") if os.access(cached, os.X_OK) else None
@@ -126,19 +179,16 @@ def why_not_path(name: str) -> str:
     """Why the tool on PATH is not taken; empty when there is none, or nothing against it."""
     recipe = TOOLS[name]
     on_path = _on_path(recipe)
-    if on_path is None or not _is_too_old(recipe, on_path):
-        return ""
-    found, oldest = (".".join(map(str, version)) for version in (version_of(on_path), recipe.oldest))
-    return f"{on_path} is version {found or 'unknown'}, {oldest} or later is needed"
+    return _complaint(recipe, on_path) if on_path else ""
 
 
 @functools.cache
-def version_of(path: Path) -> tuple[int, ...]:
-    """What ``<tool> version`` says; empty when it says no version."""
+def version_of(path: Path, says: tuple[str, ...] = ("version",)) -> tuple[int, ...]:
+    """What ``<tool> version`` says, or the tool with other arguments; empty when it says no version."""
     environment = {"PATH": os.environ.get("PATH", os.defpath), "PULUMI_SKIP_UPDATE_CHECK": "true"}
     try:
         shown = subprocess.run(
-            [str(path), "version"],
+            [str(path), *says],
             capture_output=True,
             text=True,
             check=False,
@@ -156,5 +206,13 @@ def _on_path(recipe: Recipe) -> Path | None:
     return Path(found) if found else None
 
 
-def _is_too_old(recipe: Recipe, path: Path) -> bool:
-    return bool(recipe.oldest) and version_of(path) < recipe.oldest
+def _complaint(recipe: Recipe, path: Path) -> str:
+    """What is wrong with the version of one on PATH; empty when nothing is."""
+    if not recipe.oldest:
+        return ""
+    version = version_of(path, recipe.says)
+    oldest, before = (".".join(map(str, each)) for each in (recipe.oldest, recipe.before))
+    if version >= recipe.oldest and not (recipe.before and version >= recipe.before):
+        return ""
+    wanted = f"{oldest} or later" + (f", before {before}," if before else "")
+    return f"{path} is version {'.'.join(map(str, version)) or 'unknown'}, {wanted} is needed"

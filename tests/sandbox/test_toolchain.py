@@ -3,6 +3,7 @@
 import hashlib
 import http.server
 import io
+import json
 import os
 import signal
 import subprocess
@@ -60,7 +61,7 @@ def test_a_tool_on_path_comes_before_the_cache(machine: Path) -> None:
 
 
 def test_a_server_of_unknown_version_on_path_is_left_alone(machine: Path) -> None:
-    for name in ("etcd", "kube-apiserver", "kube-controller-manager"):
+    for name in ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "cyclonus"):
         install(machine / name, "")
         assert find_tool(name) is None
 
@@ -111,6 +112,21 @@ def test_a_pulumi_that_is_new_enough_is_taken(machine: Path, version: str) -> No
     assert why_not_path("pulumi") == ""
 
 
+@pytest.mark.parametrize("version", ["v3.18.0+gcc58e31", "v3.21.4"])
+def test_a_helm_of_the_generation_that_the_plugin_speaks_is_taken(machine: Path, version: str) -> None:
+    path = install(machine / "helm", f'[ "$*" = "version --short" ] && echo {version}')
+    found = find_tool("helm")
+    assert found is not None
+    assert found.path == path
+
+
+@pytest.mark.parametrize(("version", "told"), [("v3.17.9", "3.17.9"), ("v4.0.1+g1", "4.0.1"), ("", "unknown")])
+def test_a_helm_of_another_generation_is_passed_over_and_named(machine: Path, version: str, told: str) -> None:
+    path = install(machine / "helm", f"echo {version}")
+    assert find_tool("helm") is None
+    assert why_not_path("helm") == f"{path} is version {told}, 3.18 or later, before 4, is needed"
+
+
 def test_a_pulumi_that_says_no_version_is_passed_over(machine: Path) -> None:
     install(machine / "pulumi", "echo out of order; exit 3")
     assert find_tool("pulumi") is None
@@ -138,13 +154,21 @@ def test_the_build_takes_the_pinned_module_and_the_version_that_the_tool_tells(m
     assert told.rstrip().endswith("k8s.io/kubernetes/cmd/kube-apiserver")
 
 
+MODULES = (
+    "pulumi/pkg/v3",
+    "etcd/server/v3",
+    "k8s.io/kubernetes",
+    "helm.sh/helm/v3",
+    "gatekeeper/v3",
+    "mattfenwick/cyclonus",
+)
+
+
 def test_the_recipes_name_the_versions_that_the_modules_pin() -> None:
     for recipe in TOOLS.values():
         if recipe.kind == "go":
             pinned = (CHECKOUT / "tools" / recipe.module / "go.mod").read_text()
-            module = next(
-                part for part in ("pulumi/pkg/v3", "etcd/server/v3", "k8s.io/kubernetes") if part in recipe.package
-            )
+            module = next(part for part in MODULES if part in recipe.package)
             assert f"{module} v{recipe.version.removeprefix('v')}" in pinned, recipe.name
 
 
@@ -247,6 +271,10 @@ class Releases:
 def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[Releases]:
     server = Releases()
     monkeypatch.setattr(releases, "_ETCD", server.url + "/etcd/{version}")
+    monkeypatch.setattr(releases, "_HELM", server.url + "/helm")
+    monkeypatch.setattr(releases, "_GATOR", server.url + "/gator/{version}")
+    monkeypatch.setattr(releases, "_GATOR_DIGESTS", server.url + "/gator/{version}/release")
+    monkeypatch.setattr(releases, "_CYCLONUS", server.url + "/cyclonus/{version}")
     monkeypatch.setattr(releases, "_PULUMI", server.url + "/pulumi/{version}")
     monkeypatch.setattr(releases, "_KUBERNETES", server.url + "/{version}/{system}/{architecture}/{name}")
     monkeypatch.setattr(releases.platform, "system", lambda: "Linux")
@@ -298,6 +326,60 @@ def test_kubernetes_binaries_have_a_checksum_each(served: Releases) -> None:
     with pytest.raises(ToolchainError, match="kube-apiserver has another SHA-256 than the release says: not used"):
         get("kube-apiserver", download=True)
     assert find_tool("kube-apiserver") is None
+
+
+def test_helms_release_has_its_checksum_beside_it(served: Releases) -> None:
+    archive = tar("linux-arm64/helm", b"#!/bin/sh\necho v3.21.4\n")
+    name = "helm-v3.21.4-linux-arm64.tar.gz"
+    served.files[f"/helm/{name}"] = archive
+    served.files[f"/helm/{name}.sha256sum"] = f"{hashlib.sha256(archive).hexdigest()}  {name}\n".encode()
+    path, _ = get("helm", download=True)
+    assert subprocess.check_output([path], text=True) == "v3.21.4\n"
+
+
+def test_cyclonus_release_lists_its_checksums(served: Releases) -> None:
+    archive = tar("cyclonus_linux_arm64/cyclonus", b"#!/bin/sh\necho cyclonus\n")
+    served.files["/cyclonus/v0.5.6/cyclonus_linux_arm64.tar.gz"] = archive
+    listing = f"{hashlib.sha256(archive).hexdigest()}  cyclonus_linux_arm64.tar.gz\n"
+    served.files["/cyclonus/v0.5.6/cyclonus_0.5.6_checksums.txt"] = listing.encode()
+    path, _ = get("cyclonus", download=True)
+    assert subprocess.check_output([path], text=True) == "cyclonus\n"
+
+
+GATOR = "gator-v3.23.0-linux-arm64.tar.gz"
+
+
+def serve_gator(served: Releases, release: object) -> bytes:
+    archive = tar("gator", b"#!/bin/sh\necho gator\n")
+    served.files[f"/gator/v3.23.0/{GATOR}"] = archive
+    served.files["/gator/v3.23.0/release"] = json.dumps(release).encode()
+    return archive
+
+
+def test_gators_checksum_is_the_one_that_its_host_tells(served: Releases) -> None:
+    archive = serve_gator(served, {})
+    told = {"assets": [{"name": GATOR, "digest": f"sha256:{hashlib.sha256(archive).hexdigest()}"}]}
+    serve_gator(served, told)
+    path, _ = get("gator", download=True)
+    assert subprocess.check_output([path], text=True) == "gator\n"
+
+
+@pytest.mark.parametrize(
+    ("release", "why"),
+    [
+        ({"assets": [{"name": GATOR, "digest": f"sha256:{'1' * 64}"}]}, "has another SHA-256"),
+        ({"assets": [{"name": GATOR, "digest": None}]}, "no SHA-256 is told of gator"),
+        ({"assets": [{"name": GATOR, "digest": f"md5:{'1' * 32}"}]}, "no SHA-256 is told of gator"),
+        ({"assets": [{"name": "other.tar.gz", "digest": f"sha256:{'1' * 64}"}]}, "no SHA-256 is told of gator"),
+        ({"message": "rate limit"}, "is not understood"),
+        ([], "is not understood"),
+    ],
+)
+def test_a_gator_whose_digest_is_not_told_is_not_used(served: Releases, release: object, why: str) -> None:
+    serve_gator(served, release)
+    with pytest.raises(ToolchainError, match=why):
+        get("gator", download=True)
+    assert find_tool("gator") is None
 
 
 def test_a_release_with_another_checksum_is_refused(served: Releases) -> None:
