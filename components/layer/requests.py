@@ -41,6 +41,7 @@ class Workload:
         cpu: Millicores that each pod requests.
         memory: MiB that each pod requests.
         on: Where its pods run.
+        apart: Whether two of its pods must not share a machine.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Workload:
     cpu: int
     memory: int
     on: Place = "agents"
+    apart: bool = False
 
 
 def millicores(quantity: object) -> int:
@@ -80,7 +82,8 @@ def workloads(chart: str, values: Mapping[str, Any], listing: Path = WORKLOADS) 
     """What a chart runs with these values (static ones and ours together).
 
     An entry of the list: ``name``, ``kind``, ``replicas`` (a number, or a path into the values), ``requests`` (a list: paths
-    to ``resources``, or figures that the chart fixes), ``on`` (see `Place`), ``when`` (a path that must hold something).
+    to ``resources``, or figures that the chart fixes), ``on`` (see `Place`), ``when`` (a path that must hold something),
+    ``apart`` (true where the chart's pods must not share a machine).
     What else stands there (``labels``, ``security``, ``hostNetwork``, ``nodeSelector``, ``tolerations``, ``service``,
     ``claims``) costs nothing: it is for the sandbox's stand-ins, and the list itself explains it.
 
@@ -111,7 +114,8 @@ def _workload(chart: str, entry: Mapping[str, Any], values: Mapping[str, Any]) -
         requested = _requested(name, source, values)
         cpu += millicores(requested.get("cpu", 0))
         memory += mebibytes(requested.get("memory", 0))
-    return Workload(entry["name"], entry["kind"], int(replicas), cpu, memory, entry.get("on", "agents"))
+    place, apart = entry.get("on", "agents"), bool(entry.get("apart", False))
+    return Workload(entry["name"], entry["kind"], int(replicas), cpu, memory, place, apart)
 
 
 def _requested(name: str, source: str | Mapping[str, str], values: Mapping[str, Any]) -> Mapping[str, Any]:
