@@ -10,7 +10,7 @@ import pulumi_kubernetes as kubernetes
 from ..component import Component
 from .flows import Flow, policies
 from .requests import Workload, workloads
-from .values import ChartPin, chart_values, merged
+from .values import ChartPin, chart_values, merged, own_digest, own_values
 
 LAYER_LABEL: Final = "hetzner-platform/layer"
 _SECURITY: Final = "pod-security.kubernetes.io/"
@@ -95,6 +95,7 @@ class Layer(Component):
         meshed: bool = False,
         labels: Mapping[str, str] | None = None,
         annotations: Mapping[str, str] | None = None,
+        protect: bool = False,
     ) -> kubernetes.core.v1.Namespace:
         """A namespace whose pods must keep a Pod Security level, and talk to nobody but whom its flows name.
 
@@ -107,6 +108,7 @@ class Layer(Component):
             meshed: Whether the mesh may put its proxies into pods here. Where it may not, pods start without asking it.
             labels: Further labels.
             annotations: Annotations.
+            protect: Whether Pulumi refuses to delete it.
         """
         levels = {f"{_SECURITY}{mode}": security for mode in ("enforce", "audit", "warn")}
         if not meshed:
@@ -119,7 +121,7 @@ class Layer(Component):
                     "labels": {LAYER_LABEL: self.label, **levels, **(labels or {})},
                     "annotations": dict(annotations or {}),
                 },
-                opts=self.wait(),
+                opts=self.wait(protect=protect),
             )
         )
         self.part(
@@ -181,7 +183,7 @@ class Layer(Component):
     def install(
         self,
         chart: str,
-        pin: ChartPin,
+        pin: ChartPin | None,
         namespace: str,
         *,
         values: Mapping[str, Any] | None = None,
@@ -189,27 +191,24 @@ class Layer(Component):
         awaited: bool = True,
         timeout: int = _TIMEOUT,
     ) -> kubernetes.helm.v3.Release:
-        """Install a pinned release of an upstream chart, named as the chart.
+        """Install a pinned release of an upstream chart, or a chart of ours; the release is named as the chart.
 
         Args:
-            chart: Its name; static values are in ``charts/values/<chart>.yaml``.
-            pin: Where it is, and which version.
+            chart: Its name; static values are in ``charts/values/<chart>.yaml``, or in the chart if it is ours.
+            pin: Where it is, and which version; None for ours in ``charts/<chart>``.
             namespace: Where it goes; it must exist.
             values: What is laid over the static values. No secrets: charts are given the names of Secrets.
             needs: What must be there before, such as its namespace.
             awaited: Whether to wait until all of it is available.
             timeout: Seconds to wait for that.
         """
-        oci = pin["repository"].startswith("oci://")
         given = merged(chart_values(chart), values or {})
-        self.workloads += workloads(chart, given)
+        self.workloads += workloads(chart, merged(own_values(chart), given) if pin is None else given)
         return self.part(
             kubernetes.helm.v3.Release(
                 f"{self.label}-{chart}",
                 name=chart,
-                chart=f"{pin['repository'].rstrip('/')}/{chart}" if oci else chart,
-                repository_opts=None if oci else {"repo": pin["repository"]},
-                version=pin["version"],
+                **_where(chart, pin),
                 namespace=namespace,
                 values=given,
                 skip_await=not awaited,
@@ -224,6 +223,16 @@ class Layer(Component):
         """Register the outputs, ``ready`` among them; the last line of a layer."""
         self.ready = pulumi.Output.all(*(part.urn for part in self._parts)).apply(lambda _: True)
         self.register_outputs({**(outputs or {}), "ready": self.ready})
+
+
+def _where(chart: str, pin: ChartPin | None) -> dict[str, Any]:
+    """The arguments that tell a release where its chart is."""
+    if pin is None:
+        # Relative to the program, so that every machine says the same; a chart of ours has no version that says it was edited.
+        return {"chart": f"./charts/{chart}", "description": f"{chart} {own_digest(chart)}"}
+    if pin["repository"].startswith("oci://"):
+        return {"chart": f"{pin['repository'].rstrip('/')}/{chart}", "version": pin["version"]}
+    return {"chart": chart, "repository_opts": {"repo": pin["repository"]}, "version": pin["version"]}
 
 
 def _kebab(kind: str) -> str:

@@ -1,12 +1,14 @@
 """Values of the upstream charts: those that never change are in ``charts/values``, the others are laid over them."""
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, TypedDict, cast
 
 import yaml
 
-VALUES: Final = Path(__file__).resolve().parents[2] / "charts" / "values"
+CHARTS: Final = Path(__file__).resolve().parents[2] / "charts"
+VALUES: Final = CHARTS / "values"
 
 
 class ChartPin(TypedDict):
@@ -21,6 +23,19 @@ def chart_values(chart: str) -> dict[str, Any]:
     """What ``charts/values/<chart>.yaml`` says; nothing for a chart that has no such file."""
     path = VALUES / f"{chart}.yaml"
     return cast("dict[str, Any]", yaml.safe_load(path.read_text())) if path.exists() else {}
+
+
+def own_values(chart: str) -> dict[str, Any]:
+    """The values of a chart of ours, ``charts/<chart>/values.yaml``."""
+    return cast("dict[str, Any]", yaml.safe_load((CHARTS / chart / "values.yaml").read_text(encoding="utf-8")))
+
+
+def own_digest(chart: str) -> str:
+    """Twelve characters that change with any file of a chart of ours."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in (CHARTS / chart).rglob("*") if path.is_file()):
+        digest.update(f"{path.relative_to(CHARTS)}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:12]
 
 
 def merged(values: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
