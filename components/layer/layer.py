@@ -121,7 +121,7 @@ class Layer(Component):
                     "labels": {LAYER_LABEL: self.label, **levels, **(labels or {})},
                     "annotations": dict(annotations or {}),
                 },
-                opts=self.wait(protect=protect),
+                opts=self.wait(protect=protect or None),
             )
         )
         self.part(
