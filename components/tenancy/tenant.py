@@ -1,0 +1,108 @@
+"""Everything of one tenant in one environment."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NotRequired, TypedDict
+
+import pulumi
+
+from ..layer import Flow, Layer
+from .limits import QuotaArgs, limits, priority_quota, quota
+from .names import (
+    ENVIRONMENT_LABEL,
+    OBJECT_STORE_SECRET,
+    OWNER_LABEL,
+    TENANT_LABEL,
+    TENANT_NAMESPACES,
+    Environment,
+    namespace_of,
+)
+
+LAYER: Final = "tenants"
+
+MESH_ANNOTATIONS: Final[Mapping[str, str]] = {
+    "linkerd.io/inject": "enabled",
+    # Read by a proxy when it starts: a service is reached by whom its own policy names, and by nobody else.
+    "config.linkerd.io/default-inbound-policy": "deny",
+}
+
+
+class TenantArgs(TypedDict):
+    """A tenant in an environment of one region."""
+
+    tenant: str
+    """Its name: a DNS label of at most 52 characters."""
+    environment: Environment
+    owner: str
+    """The team that answers for it; a label's value."""
+    quota: QuotaArgs
+    flows: Sequence[Flow]
+    """See `tenant_flows`."""
+    objects: NotRequired[Sequence[Mapping[str, Any]]]
+    """Manifests that other layers give it: secret store, role bindings, middleware, constraints; in its namespace or in none."""
+    object_store: NotRequired[Mapping[str, pulumi.Input[str]]]
+    """Content of its Secret ``object-store``; it is secret from here on. None of it: no such Secret."""
+    annotations: NotRequired[Mapping[str, str]]
+    """Of its namespace, for the mesh; `MESH_ANNOTATIONS` unless told."""
+    protect: NotRequired[bool]
+    """Whether Pulumi refuses to delete its namespace; false unless told."""
+
+
+class Tenant(Layer):
+    """The namespace ``<tenant>-<environment>`` and all that is in it.
+
+    Nothing in it waits for more than the namespace, and it is all deleted by deleting the namespace: pods never stand
+    there without their policies because these went first.
+
+    Args:
+        name: Pulumi name, unique among tenants; its children are named by their namespace.
+        after: What the namespace waits for.
+    """
+
+    namespace_name: str
+    """``<tenant>-<environment>``."""
+
+    def __init__(
+        self,
+        name: str,
+        args: TenantArgs,
+        opts: pulumi.ResourceOptions | None = None,
+        *,
+        after: Sequence[pulumi.Resource] = (),
+    ) -> None:
+        super().__init__("Tenant", name, args, TenantArgs, opts, after)
+        self.label = LAYER
+        self.namespace_name = namespace_of(args["tenant"], args["environment"])
+        # Constraints on the namespace are in none: they need not wait for it.
+        objects = args.get("objects", ())
+        for manifest in objects:
+            if "namespace" not in manifest["metadata"]:
+                self.manifest(manifest)
+        namespace = self.namespace(
+            self.namespace_name,
+            "restricted",
+            flows=args["flows"],
+            meshed=True,
+            labels={
+                **TENANT_NAMESPACES,
+                TENANT_LABEL: args["tenant"],
+                ENVIRONMENT_LABEL: args["environment"],
+                OWNER_LABEL: args["owner"],
+            },
+            annotations=args.get("annotations", MESH_ANNOTATIONS),
+            protect=args.get("protect", False),
+        )
+        self.manifest(quota(self.namespace_name, args["quota"]), namespace)
+        self.manifest(priority_quota(self.namespace_name, args["environment"]), namespace)
+        self.manifest(limits(self.namespace_name, args["quota"]), namespace)
+        for manifest in objects:
+            if "namespace" in manifest["metadata"]:
+                self.manifest(manifest, namespace)
+        if "object_store" in args:
+            self.secret(self.namespace_name, OBJECT_STORE_SECRET, args["object_store"], namespace)
+        self.finish()
+
+    def wait(self, *others: pulumi.Resource, **overrides: Any) -> pulumi.ResourceOptions:
+        """As of every layer; what waits for the namespace goes with it."""
+        if others:
+            overrides["deleted_with"] = others[0]
+        return super().wait(*others, **overrides)
