@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from stacks import models
-from stacks.checks import required_secrets
+from stacks.stack_secrets import required_secrets
 
 TARGET = Path(__file__).with_name("configuration.md")
 

@@ -13,6 +13,7 @@ from stacks.problems import ConfigProblem, ConfigurationError
 from stacks.program import configuration, main
 from stacks.region import address_plan
 from stacks.settings import PROJECT, SHARED, Settings
+from stacks.stack_secrets import required_secrets
 
 from . import inprocess
 from .clouds import Options, ThreadedClouds
@@ -195,11 +196,12 @@ def _real_engine(cli: Tool, root: Path, directory: Path, scratch: Mapping[str, S
 def _stack_preview(deployment: Deployment, scratch: ScratchStack, block: object, settings: Settings) -> StackPreview:
     if isinstance(block, RegionalStack):
         region = settings.regions[block.region]
+        needed = required_secrets(scratch.name, region, settings.platform)
         return StackPreview(
             deployment,
             region_cost(region, settings.prices),
             address_plan(region),
-            scratch.missing,
+            tuple(key for key in scratch.missing if key in needed),
             f"{block.region}, {block.role}",
         )
     return StackPreview(

@@ -11,8 +11,8 @@ from typing import Any, cast
 
 import yaml
 
-from stacks.checks import required_secrets
 from stacks.settings import PROJECT
+from stacks.stack_secrets import possible_secrets
 
 from .clouds import Access
 
@@ -120,7 +120,7 @@ def read(root: Path, stack: str) -> ScratchStack:
     except (OSError, yaml.YAMLError, KeyError, TypeError):
         given = {}
     encrypted = {key for key, value in given.items() if isinstance(value, dict) and "secure" in value}
-    wanted = required_secrets(stack)
+    wanted = possible_secrets(stack)
     plain = {key: value for key, value in given.items() if key not in encrypted | set(wanted) and key not in _ENDPOINTS}
     return ScratchStack(
         stack,

@@ -10,8 +10,9 @@ from typing import Final
 from components.cluster import SERVERS
 from components.layer import Workload
 
-from .checks import gpu_pools, machines, numbers
+from .checks import machines, numbers
 from .models import AutoscaledPool, CloudPool, Prices, Region, RobotPool
+from .nodes import gpu_pools
 
 RESERVED_CPU: Final = 500
 """Millicores that the kubelet keeps for the system and for itself (components/cluster/k3s.py)."""

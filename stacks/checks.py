@@ -38,7 +38,8 @@ from .models import (
     SharedStack,
     Versions,
 )
-from .settings import PROJECT, SHARED, Settings, Sibling
+from .nodes import node
+from .settings import Settings, Sibling
 
 Problems = Iterator[Problem]
 
@@ -54,8 +55,6 @@ _LABEL_KEY = re.compile(r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-
 _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 _TAINT = re.compile(rf"{_LABEL_KEY.pattern}(=({_LABEL_VALUE.pattern}))?:(NoSchedule|PreferNoSchedule|NoExecute)")
 _SSH_KEY = re.compile(r"(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)|sk-\S+) [A-Za-z0-9+/]+={0,3}( .*)?")
-_HCLOUD_TOKEN = re.compile(r"[0-9A-Za-z]{64}")
-_CLOUDFLARE_TOKEN = re.compile(r"[0-9A-Za-z_-]{40,80}")
 
 
 def check_regions(settings: Settings) -> Problems:
@@ -153,39 +152,6 @@ def _edge(key: str, block: SharedStack, settings: Settings) -> Problems:
         yield Problem(f"{key}.{problem.key}", problem.value, problem.problem, problem.remedy)
 
 
-def check_secrets(stack: str, given: Callable[[str], str | None], is_secret: Callable[[str], bool]) -> Problems:
-    """Secrets that the stack needs: there, stored encrypted, of the right form. Their values are never shown."""
-    for key, purpose in required_secrets(stack).items():
-        command = f"run: pulumi config set --secret {key} -s {stack}"
-        value = given(key)
-        if not value:
-            yield Problem(key, None, f"is missing: {purpose}", command)
-            continue
-        if not is_secret(key):
-            yield Problem(key, None, "is stored in clear", f"revoke it, make a new one, and {command}")
-        if key == "hcloud:token" and not _HCLOUD_TOKEN.fullmatch(value):
-            problem = f"has {len(value)} characters; a Hetzner Cloud token has exactly 64 letters and digits"
-            yield Problem(key, None, problem, f"copy the whole token, and {command}")
-        if key == "cloudflare:apiToken" and not _CLOUDFLARE_TOKEN.fullmatch(value):
-            problem = f"has {len(value)} characters; a Cloudflare token has 40 to 80 letters, digits, '_' and '-'"
-            yield Problem(key, None, problem, f"copy the whole token, and {command}")
-
-
-def required_secrets(stack: str) -> Mapping[str, str]:
-    """Secrets of a stack by configuration key, each with what it is for."""
-    common = {"hcloud:token": "the Hetzner Cloud API token of the project (read and write)"}
-    if stack == SHARED:
-        return {
-            **common,
-            "cloudflare:apiToken": "the Cloudflare API token of the zone",
-            "minio:minioPassword": "the secret of the administrators' access key to the object storage",
-        }
-    return {
-        **common,
-        f"{PROJECT}:backupSecretKey": "the secret of this site's access key to the object storage",
-    }
-
-
 def numbers(settings: MachineSettings) -> tuple[int, ...]:
     """Machine numbers of a pool, or none where its list is wrong (which `check_regions` reports)."""
     try:
@@ -230,8 +196,9 @@ def _region(name: str, region: Region, settings: Settings) -> Problems:
             subnet = Subnet.VSWITCH if isinstance(pool, RobotPool) else Subnet.AGENTS
             yield from _pool(name, key, pool_name, pool, subnet, settings.prices)
     yield from _claims(name, region)
+    yield from _routing(name, region)
     yield from _load_balancer(name, region, settings.prices)
-    yield from _user_data(name, region, settings.versions)
+    yield from _user_data(name, region, settings.versions, settings.prices)
 
 
 def _pool(region: str, key: str, pool_name: str, pool: MachineSettings, subnet: Subnet, prices: Prices) -> Problems:
@@ -347,6 +314,13 @@ def _claims(name: str, region: Region) -> Problems:
         )
 
 
+def _routing(name: str, region: Region) -> Problems:
+    robots = [pool for pool, each in region.pools.items() if isinstance(each, RobotPool)]
+    if region.routing == "native" and robots:
+        problem = f"the pool {robots[0]} is of kind robot, whose machines the Network's routes do not reach"
+        yield Problem(f"{name}.routing", region.routing, problem, "write routing: tunnel, or take the pool out")
+
+
 def _load_balancer(name: str, region: Region, prices: Prices) -> Problems:
     key = f"{name}.load_balancer"
     balancer = region.load_balancer
@@ -370,7 +344,7 @@ def _load_balancer(name: str, region: Region, prices: Prices) -> Problems:
         yield Problem(f"{key}.type", balancer.type, problem, "choose a larger type, or targets with fewer machines")
 
 
-def _user_data(name: str, region: Region, versions: Versions) -> Problems:
+def _user_data(name: str, region: Region, versions: Versions, prices: Prices) -> Problems:
     """Sizes with placeholders of the greatest length: the secrets are not known before the first deployment."""
     release = cloud_init.Release(versions.k3s.version, versions.k3s.sha256.amd64, versions.k3s.sha256.arm64)
 
@@ -397,7 +371,8 @@ def _user_data(name: str, region: Region, versions: Versions) -> Problems:
     for pool_name, each in region.pools.items():
         if isinstance(each, RobotPool):
             continue
-        settings = pool(pool_name, each.labels, each.taints)
+        own = node(region, pool_name, each, prices)
+        settings = pool(pool_name, own.get("labels", {}), own.get("taints", []))
         key = f"{name}.pools.{pool_name}"
         if isinstance(each, AutoscaledPool):
             attempts[key] = lambda settings=settings: user_data.autoscaled(settings, user_data.PLACEHOLDERS)

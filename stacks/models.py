@@ -56,10 +56,20 @@ class Servers(CloudSettings):
     """The control plane: an odd number of machines."""
 
 
+class GpuSharing(Model):
+    """How pods share the GPUs of a pool."""
+
+    pods_per_gpu: Annotated[int, Field(ge=1, le=32)] = 1
+    """Pods that take turns on one GPU (time-slicing); they share its memory without a wall between them."""
+
+
 class CloudPool(CloudSettings):
     """Agents on cloud servers."""
 
     kind: Literal["cloud"]
+    gpus: Annotated[int, Field(ge=0)] = 0
+    """GPUs of each machine, for the day that Hetzner's cloud has a type with one."""
+    gpu_sharing: GpuSharing = GpuSharing()
 
 
 class RobotPool(MachineSettings):
@@ -72,6 +82,7 @@ class RobotPool(MachineSettings):
     """Number of the vSwitch in Robot."""
     vlan: Annotated[int, Field(ge=4000, le=4091)] = 4000
     """VLAN of the vSwitch."""
+    gpu_sharing: GpuSharing = GpuSharing()
 
 
 class AutoscaledPool(Node):
@@ -111,6 +122,8 @@ class Region(Model):
     pools: dict[Name, Pool] = {}
     """Agent pools by name."""
     load_balancer: LoadBalancer = LoadBalancer()
+    routing: Literal["tunnel", "native"] = "tunnel"
+    """How pods reach pods of other machines: in tunnels, or by routes of the Network, which dedicated machines cannot use."""
     restore_from: str | None = None
     """An etcd snapshot to start from, when all servers get a new generation in one deployment."""
 
@@ -175,7 +188,10 @@ class ServerType(Model):
 class RobotModel(Model):
     """A dedicated machine."""
 
+    cores: int
     memory_gb: int
+    gpus: int = 0
+    """How many GPUs it has."""
     gpu: str | None = None
     monthly: float
     """EUR a month, net."""

@@ -43,12 +43,29 @@ class SharedOutputs:
         return self._read("active_region")
 
     def object_storage(self, key: str) -> pulumi.Output[str]:
-        """``endpoint``, ``region`` or ``etcd_bucket``."""
+        """``endpoint``, ``region``, ``etcd_bucket`` or ``volumes_bucket``."""
         return self._read("object_storage", key)
 
     def site_access_key_id(self) -> pulumi.Output[str]:
         """Id of this region's access key to the object storage."""
         return self._read("object_storage", "site_access_key_ids", self._region)
+
+    def secret(self, *path: str) -> pulumi.Output[str]:
+        """A shared secret: ``vault_seal_key``, or ``mesh_trust_anchor`` with ``certificate`` or ``private_key``."""
+        return pulumi.Output.secret(self._read("secrets", *path))
+
+    def secret_generation(self, name: str) -> pulumi.Output[int]:
+        """How often a shared secret was renewed, 1 at first."""
+        return self._read("secret_generations", name)
+
+    def origin_certificate(self, part: str) -> pulumi.Output[str]:
+        """``certificate`` or ``private_key`` that this region's ingress shows to Cloudflare."""
+        found = self._read("origin_certificates", self._region, part)
+        return pulumi.Output.secret(found) if part == "private_key" else found
+
+    def origin_pull_ca(self) -> pulumi.Output[str]:
+        """The authority whose client certificates Cloudflare shows to the ingress: PEM."""
+        return self._read("origin_pull_ca")
 
     def _read(self, name: str, *path: str) -> pulumi.Output[Any]:
         where = ".".join((name, *path))

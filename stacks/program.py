@@ -8,10 +8,15 @@ import pulumi_hcloud as hcloud
 import pulumi_random as random
 import pulumi_tls as tls
 
-from . import checks, preflight, region, shared
+from . import checks, platform_checks, preflight, region, shared
 from .models import RegionalStack, SharedStack
+from .nodes import gpu_pools
 from .placeholders import placeholders
-from .settings import ACCESS_FILE, PROJECT, REGIONS_FILE, Reader, Settings
+from .settings import ACCESS_FILE, PLATFORM_FILE, PROJECT, REGIONS_FILE, VERSIONS_FILE, Reader, Settings
+from .stack_secrets import check_secrets, required_secrets
+
+
+CONSTRAINTS: tuple[str, ...] = ()
 
 
 def main(root: Path) -> None:
@@ -78,13 +83,20 @@ def configuration(
             reader.add(REGIONS_FILE, problem)
         for problem in checks.check_access(settings):
             reader.add(ACCESS_FILE, problem)
+        for problem in platform_checks.check_platform(settings.platform, settings, CONSTRAINTS):
+            reader.add(PLATFORM_FILE, problem)
+        with_gpu = any(gpu_pools(each, settings.prices) for each in settings.regions.values())
+        for problem in platform_checks.check_charts(settings.platform, settings.versions.charts, with_gpu=with_gpu):
+            reader.add(VERSIONS_FILE, problem)
         if isinstance(block, RegionalStack):
             for problem in checks.check_regional(stack, block, settings, reader.siblings()):
                 reader.add(own, problem)
         elif block is not None:
             for problem in checks.check_shared(block, settings):
                 reader.add(own, problem)
-    for problem in checks.check_secrets(stack, given, is_secret):
+    own_region = settings.regions.get(block.region) if settings and isinstance(block, RegionalStack) else None
+    needed = required_secrets(stack, own_region, settings.platform if settings else None)
+    for problem in check_secrets(stack, needed, given, is_secret):
         reader.add(own, problem)
     reader.finish()
     assert settings is not None

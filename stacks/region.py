@@ -16,7 +16,6 @@ from components.cluster import (
     K3sCluster,
     K3sClusterArgs,
     MachineArgs,
-    NodeArgs,
     ReleaseArgs,
     RobotPool,
     cluster_mtu,
@@ -36,6 +35,7 @@ from .edge import api_label
 from .models import AutoscaledPool as AutoscaledModel
 from .models import CloudPool, CloudSettings, Prices, Region, RegionalStack, Versions
 from .models import RobotPool as RobotModel
+from .nodes import node
 from .outputs import SharedOutputs
 from .problems import ConfigProblem, ConfigurationError
 from .settings import REGIONS_FILE, Settings
@@ -275,7 +275,7 @@ def _pools(own: _Region, network: RegionNetwork, cluster: K3sCluster) -> Mapping
     configs: dict[str, object] = {}
     for name, pool in own.region.pools.items():
         component = f"{own.name}-{name}"
-        node: NodeArgs = {"labels": pool.labels, "taints": pool.taints}
+        own_node = node(own.region, name, pool, own.settings.prices)
         if isinstance(pool, CloudPool):
             AgentPool(
                 component,
@@ -289,7 +289,7 @@ def _pools(own: _Region, network: RegionNetwork, cluster: K3sCluster) -> Mapping
                     "firewall_id": network.agents_firewall_id,
                     "placement_group_ids": network.placement_groups(name),
                     "ssh_key_ids": own.shared.ssh_key_ids(),
-                    "node": node,
+                    "node": own_node,
                 },
                 own.opts,
                 hooks=cluster.agent_hooks,
@@ -306,7 +306,7 @@ def _pools(own: _Region, network: RegionNetwork, cluster: K3sCluster) -> Mapping
                     ],
                     "admin_cidrs": own.block.admin_cidrs,
                     "vlan": pool.vlan,
-                    "node": node,
+                    "node": own_node,
                 },
                 own.opts,
             )
@@ -321,7 +321,7 @@ def _pools(own: _Region, network: RegionNetwork, cluster: K3sCluster) -> Mapping
                     "location": own.region.location,
                     "min": pool.min,
                     "max": pool.max,
-                    "node": node,
+                    "node": own_node,
                 },
                 own.opts,
             )

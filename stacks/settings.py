@@ -17,6 +17,7 @@ from pydantic_core import ErrorDetails
 from components.problem import Problem
 
 from .models import RELEASED, REPOSITORY, Access, Prices, Region, RegionalStack, SharedStack, Versions
+from .platform_models import Platform
 from .problems import ConfigProblem, ConfigurationError
 
 M = TypeVar("M", bound=BaseModel)
@@ -29,6 +30,8 @@ REGIONS_FILE = "config/regions.yaml"
 ACCESS_FILE = "config/access.yaml"
 VERSIONS_FILE = "config/versions.yaml"
 PRICES_FILE = "config/prices.yaml"
+PLATFORM_FILE = "config/platform.yaml"
+TENANTS_FILE = "config/tenants.yaml"
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class Settings:
     access: Access
     versions: Versions
     prices: Prices
+    platform: Platform
     unreadable: frozenset[str] = frozenset()
     """Names of regions whose block is wrong: their problems are told already, and nothing else is to be said of them."""
 
@@ -137,9 +141,10 @@ class Reader:
         access = self._file(ACCESS_FILE, Access)
         versions = self._file(VERSIONS_FILE, Versions)
         prices = self._file(PRICES_FILE, Prices)
-        if access is None or versions is None or prices is None:
+        platform = self._file(PLATFORM_FILE, Platform)
+        if access is None or versions is None or prices is None or platform is None:
             return None
-        return Settings(regions, access, versions, prices, unreadable)
+        return Settings(regions, access, versions, prices, platform, unreadable)
 
     def _file(self, file: str, model: type[M]) -> M | None:
         before = len(self.problems)

@@ -6,7 +6,7 @@ import pulumi
 
 from components.access import SshKeys
 from components.network import Network, ReservedAddresses
-from components.secrets import SharedSecrets
+from components.secrets import SHARED_SECRETS, SharedSecrets
 from components.storage import ObjectStorage
 
 from .checks import numbers
@@ -15,7 +15,7 @@ from .edge import EDGE_GENERATIONS, api_label, custom_rule, ddos_override, rate_
 from .models import SharedStack
 from .sentinel import LABELS, NETWORK
 from .settings import Settings
-from .storage import buckets, etcd_bucket
+from .storage import buckets, etcd_bucket, volumes_bucket
 
 
 def build(block: SharedStack, settings: Settings, providers: list[pulumi.ProviderResource]) -> Mapping[str, object]:
@@ -64,11 +64,13 @@ def build(block: SharedStack, settings: Settings, providers: list[pulumi.Provide
             "endpoint": f"{block.object_storage.location}.your-objectstorage.com",
             "region": block.object_storage.location,
             "etcd_bucket": etcd_bucket(block.object_storage.prefix),
+            "volumes_bucket": volumes_bucket(block.object_storage.prefix),
             "site_access_key_ids": block.object_storage.site_access_key_ids,
             "kept_buckets": storage.kept,
             "default_retention": storage.default_retention,
         },
         **edge,
+        "secret_generations": {name: renewed.get(name, 1) for name in SHARED_SECRETS},
         "secrets": pulumi.Output.secret(
             {
                 **secrets.values,

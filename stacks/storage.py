@@ -10,6 +10,11 @@ def etcd_bucket(prefix: str) -> str:
     return f"{prefix}-etcd"
 
 
+def volumes_bucket(prefix: str) -> str:
+    """Name of the bucket that holds the backups of volumes; both regions read it."""
+    return f"{prefix}-volumes"
+
+
 def buckets(prefix: str, regions: Sequence[str], retention_days: int) -> list[Bucket]:
     """All buckets of the platform.
 
@@ -20,7 +25,9 @@ def buckets(prefix: str, regions: Sequence[str], retention_days: int) -> list[Bu
     lock = ObjectLock("GOVERNANCE", retention_days)
     return [
         Bucket(etcd_bucket(prefix), "etcd snapshots", sites, sites, noncurrent_days=retention_days),
-        Bucket(f"{prefix}-volumes", "Longhorn backups", sites, sites, noncurrent_days=retention_days, object_lock=lock),
+        Bucket(
+            volumes_bucket(prefix), "Longhorn backups", sites, sites, noncurrent_days=retention_days, object_lock=lock
+        ),
         Bucket(
             f"{prefix}-postgres", "PostgreSQL archive", sites, sites, noncurrent_days=retention_days, object_lock=lock
         ),

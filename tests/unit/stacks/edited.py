@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from sandbox.scratch import dummy
-from stacks.checks import required_secrets
+from stacks.stack_secrets import required_secrets
 from stacks.models import RegionalStack, SharedStack
 from stacks.problems import ConfigurationError
 from stacks.program import configuration

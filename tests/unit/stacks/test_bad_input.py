@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from sandbox.preview import checked
-from stacks.checks import required_secrets
+from stacks.stack_secrets import required_secrets
 from stacks.problems import ConfigurationError
 from tests.unit.stacks.edited import ACCESS, DR, GONE, PRICES, PROD, REGIONS, SHARED, VERSIONS, Edited, Path_
 

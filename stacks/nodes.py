@@ -1,0 +1,35 @@
+"""What a pool's machines are as Kubernetes nodes: the labels and taints that people write, and those that follow."""
+
+from typing import Final
+
+from components.cluster import NodeArgs
+
+from .models import CloudPool, Node, Prices, Region, RobotPool
+
+STORAGE_LABEL: Final = "node.longhorn.io/create-default-disk"
+"""Longhorn makes a disk on machines with this label: static agents, which nobody removes by themselves."""
+GPU_LABEL: Final = "nvidia.com/gpu"
+
+
+def gpu_pools(region: Region, prices: Prices) -> dict[str, int]:
+    """The region's pools whose machines have GPUs, and how many each machine has."""
+    found: dict[str, int] = {}
+    for name, pool in region.pools.items():
+        if isinstance(pool, CloudPool):
+            found[name] = pool.gpus
+        elif isinstance(pool, RobotPool) and pool.model in prices.robot_models:
+            found[name] = prices.robot_models[pool.model].gpus
+    return {name: count for name, count in found.items() if count}
+
+
+def node(region: Region, pool: str, settings: Node, prices: Prices) -> NodeArgs:
+    """Labels and taints of a pool; what is written wins over what follows."""
+    labels: dict[str, str] = {}
+    taints = list(settings.taints)
+    if pool in gpu_pools(region, prices):
+        labels[GPU_LABEL] = "present"
+        if not any(taint.startswith(f"{GPU_LABEL}=") for taint in taints):
+            taints.append(f"{GPU_LABEL}=present:NoSchedule")
+    elif isinstance(settings, CloudPool):
+        labels[STORAGE_LABEL] = "true"
+    return {"labels": {**labels, **settings.labels}, "taints": taints}

@@ -1,0 +1,92 @@
+"""What is wrong with config/platform.yaml, beyond the types of its values."""
+
+import difflib
+from collections.abc import Iterator, Sequence
+
+from components.problem import Problem
+
+from .models import Chart
+from .platform_models import Platform
+from .settings import Settings
+
+LAYER_CHARTS = (
+    "cert-manager",
+    "cilium",
+    "external-secrets",
+    "gatekeeper",
+    "hcloud-cloud-controller-manager",
+    "hcloud-csi",
+    "linkerd-control-plane",
+    "linkerd-crds",
+    "linkerd2-cni",
+    "longhorn",
+    "metrics-server",
+    "prometheus-operator-crds",
+    "reloader",
+    "traefik",
+    "trust-manager",
+)
+"""What every region installs. Engines, object stores and GPUs bring their own."""
+
+
+def check_platform(platform: Platform, settings: Settings, constraints: Sequence[str]) -> Iterator[Problem]:
+    """config/platform.yaml.
+
+    Args:
+        platform: Its content.
+        settings: What stands beside it.
+        constraints: Names of the constraints that there are.
+    """
+    secrets = platform.secrets
+    for engine in ("vault", "aws"):
+        given = getattr(secrets, engine)
+        if secrets.engine == engine and given is None:
+            yield Problem(f"secrets.{engine}", None, f"is missing: the engine is {engine}", "add it; docs/secrets.md")
+        if secrets.engine != engine and given is not None:
+            problem = f"has no effect: the engine is {secrets.engine}"
+            yield Problem(f"secrets.{engine}", None, problem, f"take it out, or write engine: {engine}")
+    store = platform.object_store
+    for key in ("endpoint", "location"):
+        value = getattr(store, key)
+        if store.kind == "hetzner" and value is None:
+            yield Problem(f"object_store.{key}", None, "is missing: the kind is hetzner", "add it; docs/storage.md")
+        if store.kind != "hetzner" and value is not None:
+            problem = f"has no effect: the kind is {store.kind}"
+            yield Problem(f"object_store.{key}", value, problem, "take it out, or write kind: hetzner")
+    for region in platform.policy.regions:
+        if not settings.names(region):
+            yield _unknown(f"policy.regions.{region}", region, list(settings.regions), "region of config/regions.yaml")
+    for name in platform.policy.overrides:
+        if name not in constraints:
+            yield _unknown(f"policy.overrides.{name}", name, constraints, "constraint")
+    if platform.ingress.burst < platform.ingress.requests_per_second:
+        problem = f"is less than requests_per_second ({platform.ingress.requests_per_second})"
+        yield Problem(
+            "ingress.burst", platform.ingress.burst, problem, "raise it: it is what one client may send at once"
+        )
+
+
+def check_charts(platform: Platform, charts: dict[str, Chart], *, with_gpu: bool) -> Iterator[Problem]:
+    """Charts that the platform needs and config/versions.yaml does not pin; keys are that file's."""
+    for name in needed_charts(platform, with_gpu=with_gpu):
+        if name not in charts:
+            remedy = f"write {name}: {{repository: ..., version: ...}}; {', '.join(sorted(charts))} are there"
+            yield Problem(f"charts.{name}", None, "is missing: the platform installs it", remedy)
+
+
+def needed_charts(platform: Platform, *, with_gpu: bool) -> list[str]:
+    """Names of the upstream charts that a region installs."""
+    names = [*LAYER_CHARTS]
+    if platform.secrets.engine == "openbao":
+        names.append("openbao")
+    if platform.object_store.kind == "seaweedfs":
+        names.append("seaweedfs")
+    if with_gpu:
+        names += ["nvidia-device-plugin", "dcgm-exporter"]
+    return names
+
+
+def _unknown(key: str, value: object, known: Sequence[str], what: str) -> Problem:
+    close = difflib.get_close_matches(str(value), known, n=1)
+    guess = f"did you mean {close[0]!r}? " if close else ""
+    return Problem(key, value, f"is no {what}", f"{guess}known: {', '.join(known)}")
