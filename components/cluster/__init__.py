@@ -1,11 +1,13 @@
 """k3s clusters: keys and tokens, the control plane, agent pools, and the rules by which machines are renewed."""
 
 from .arguments import JoinArgs, MachineArgs, NodeArgs, ReleaseArgs
+from .hooks import connected
 from .k3s_cluster import K3sCluster, K3sClusterArgs, ReservedAddressArgs
 from .lookup import look_up
 from .machines import SERVERS, Deployed, DeployedMachine, Machine
 from .pki import ClusterPki, ClusterPkiArgs
 from .pools import (
+    VSWITCH_MTU,
     AgentPool,
     AgentPoolArgs,
     AutoscaledPool,
@@ -14,11 +16,12 @@ from .pools import (
     RobotPoolArgs,
     cluster_mtu,
 )
-from .readiness import ClusterError
+from .readiness import ClusterError, Patience
 from .snapshots import EtcdSnapshots, EtcdSnapshotsArgs
 
 __all__ = [
     "SERVERS",
+    "VSWITCH_MTU",
     "AgentPool",
     "AgentPoolArgs",
     "AutoscaledPool",
@@ -36,10 +39,12 @@ __all__ = [
     "Machine",
     "MachineArgs",
     "NodeArgs",
+    "Patience",
     "ReleaseArgs",
     "ReservedAddressArgs",
     "RobotPool",
     "RobotPoolArgs",
     "cluster_mtu",
+    "connected",
     "look_up",
 ]

@@ -32,6 +32,8 @@ PLACEHOLDER_KEY = "k" * 240
 PLACEHOLDER_TOKEN = "t" * 128
 
 ROOT_CERTIFICATE_FILE = "/etc/platform/root-ca.crt"
+METADATA_RULES_FILE = "/etc/platform/metadata.nft"
+"""Loaded by k3s's unit before each of its starts."""
 
 
 class UserDataError(ValueError):
@@ -141,7 +143,7 @@ def render(machine: Machine) -> str:
     document |= {
         "ssh_pwauth": False,
         "package_update": True,
-        "packages": ["nftables", *machine.packages] if machine.vswitch else list(machine.packages),
+        "packages": ["nftables", *machine.packages],
         "write_files": files,
         "runcmd": [
             ["sysctl", "--system"],
@@ -151,8 +153,6 @@ def render(machine: Machine) -> str:
             *(["systemctl", "enable", "--now", "--no-block", unit] for unit in units),
         ],
     }
-    if not document["packages"]:
-        del document["packages"], document["package_update"]
     text = "#cloud-config\n" + yaml.dump(document, Dumper=_BlockDumper, sort_keys=False, width=4096)
     size = len(text.encode())
     if size > MAX_USER_DATA and machine.cloud:
@@ -167,6 +167,7 @@ def _common_files(machine: Machine) -> list[dict[str, object]]:
     return [
         _file("/etc/platform/boot.env", _boot_environment(machine)),
         _file(ROOT_CERTIFICATE_FILE, machine.root_certificate, "0644"),
+        _file(METADATA_RULES_FILE, _read("metadata.nft"), "0644"),
         _file("/etc/sysctl.d/90-kubelet.conf", _read("sysctl.conf"), "0644"),
         _file("/etc/rancher/k3s/registries.yaml", _yaml(k3s.REGISTRIES)),
         _file("/usr/local/lib/platform/boot.sh", _read("boot.sh"), "0755"),

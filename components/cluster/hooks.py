@@ -38,6 +38,13 @@ def ready(name: str, kubeconfig: pulumi.Output[str], servers: int, patience: Pat
     )
 
 
+def connected(name: str, kubeconfig: pulumi.Output[str], nodes: int, patience: Patience) -> pulumi.ResourceHook:
+    """Before a create: at least ``nodes`` Nodes are there, all are Ready and known to the cloud, and Cilium takes policies."""
+    return pulumi.ResourceHook(
+        f"{name}-connected", _ask(kubeconfig, lambda api, _: api.wait_until_connected(nodes, patience))
+    )
+
+
 def forget_predecessors(
     name: str, cluster: str, kubeconfig: pulumi.Output[str], patience: Patience
 ) -> pulumi.ResourceHook:

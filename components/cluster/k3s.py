@@ -93,7 +93,8 @@ def server_config(cluster: ClusterSettings, node: NodeSettings, token: str, agen
         "disable-network-policy": True,
         "disable-kube-proxy": True,
         "disable-cloud-controller": True,
-        "disable": ["traefik", "servicelb", "local-storage", "metrics-server"],
+        # runtimes: the RuntimeClass of GPUs is ours, with the machines that it is for.
+        "disable": ["traefik", "servicelb", "local-storage", "metrics-server", "runtimes"],
         "write-kubeconfig-mode": "0600",
         "secrets-encryption": True,
         "secrets-encryption-provider": "secretbox",

@@ -40,6 +40,12 @@ class Clock:
 STEADY = 3
 """Looks in a row that must find the API ready: it flaps while etcd promotes a learner."""
 
+UNINITIALIZED = "node.cloudprovider.kubernetes.io/uninitialized"
+"""Taint of a Node until the cloud controller has found its machine."""
+
+NETWORK_DEFINITIONS = ("ciliumnetworkpolicies", "ciliumclusterwidenetworkpolicies")
+"""What Cilium's operator must have defined in cilium.io/v2 before a policy of its own can be made."""
+
 
 class ClusterApi:
     """The API of one cluster, as its administrator.
@@ -103,6 +109,34 @@ class ClusterApi:
                 "  3. the API load balancer's health in Hetzner's console: every server must be healthy on 6443"
             )
 
+    def wait_until_connected(self, nodes: int, patience: Patience) -> None:
+        """Wait until at least ``nodes`` Nodes are there, all Ready and known to the cloud, and Cilium takes policies.
+
+        Raises:
+            ClusterError: they are not within ``patience``; the message names the Nodes.
+        """
+        missing = ["nothing answered"]
+
+        def look() -> bool:
+            nonlocal missing
+            try:
+                missing = [*self._unconnected(nodes), *self._undefined()]
+            except Exception as error:
+                missing = [f"{self._server} does not answer ({type(error).__name__})"]
+            return not missing
+
+        if not self._wait(look, patience, lambda: "; ".join(missing)):
+            raise ClusterError(
+                f"the cluster's network was not there within {patience.seconds:.0f} s: {'; '.join(missing)}.\n"
+                "  Nothing behind it was created, and the next `pulumi up` asks again. Where to look:\n"
+                "  1. kubectl -n kube-system get pods -o wide: cilium runs on every Node, cilium-operator and\n"
+                "     hcloud-cloud-controller-manager on servers\n"
+                "  2. a Node that is not Ready: kubectl describe node NAME; kubectl -n kube-system logs daemonset/cilium\n"
+                "  3. a Node that the cloud does not know: kubectl -n kube-system logs deployment/hcloud-cloud-controller-manager\n"
+                "     (the Secret hcloud: token and network; for a dedicated machine Robot's user and password)\n"
+                "  4. fewer Nodes than machines: on the machine, journalctl -u platform-boot -u k3s-server -u k3s-agent"
+            )
+
     def forget(self, names: list[str], patience: Patience) -> None:
         """Delete the Nodes of machines that are gone, and wait until they are: their etcd members go with them.
 
@@ -152,6 +186,35 @@ class ClusterApi:
                 "  kubectl get poddisruptionbudgets -A; then run `pulumi up` again"
             )
 
+    def _unconnected(self, wanted: int) -> list[str]:
+        """What is wrong with the Nodes, in words."""
+        nodes: list[Any] = list(self._core.list_node(_request_timeout=10).items)
+        found = [f"{len(nodes)} of {wanted} Nodes have joined"] if len(nodes) < wanted else []
+        unready = [str(node.metadata.name) for node in nodes if _conditions(node).get("Ready") != "True"]
+        unknown = [str(node.metadata.name) for node in nodes if _is_uninitialized(node)]
+        if unready:
+            found.append(f"not Ready: {', '.join(unready)}")
+        if unknown:
+            found.append(f"not yet known to the cloud controller: {', '.join(unknown)}")
+        return found
+
+    def _undefined(self) -> list[str]:
+        """Which of Cilium's kinds the API does not serve yet, in words."""
+        from kubernetes import client  # noqa: PLC0415
+        from kubernetes.client.exceptions import ApiException  # noqa: PLC0415
+
+        custom: Any = client.CustomObjectsApi(self._client)
+        try:
+            served = {
+                str(kind.name) for kind in custom.get_api_resources("cilium.io", "v2", _request_timeout=10).resources
+            }
+        except ApiException as error:
+            if error.status != 404:
+                raise
+            served = set[str]()
+        absent = [name for name in NETWORK_DEFINITIONS if name not in served]
+        return [f"cilium.io/v2 does not serve {', '.join(absent)}"] if absent else []
+
     def _try_voters(self) -> Mapping[str, bool]:
         try:
             return self.voters()
@@ -193,8 +256,16 @@ class ClusterApi:
 
 def _votes(node: Any) -> bool:
     """A member that votes, on a node that still reports: k3s leaves a dead server's EtcdIsVoter as it was."""
-    conditions = {condition.type: condition.status for condition in node.status.conditions or ()}
+    conditions = _conditions(node)
     return conditions.get("EtcdIsVoter") == "True" and conditions.get("Ready") != "Unknown"
+
+
+def _conditions(node: Any) -> dict[str, str]:
+    return {condition.type: condition.status for condition in node.status.conditions or ()}
+
+
+def _is_uninitialized(node: Any) -> bool:
+    return any(taint.key == UNINITIALIZED for taint in node.spec.taints or ()) if node.spec else False
 
 
 def _evictable(pod: Any) -> bool:

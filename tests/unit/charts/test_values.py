@@ -33,8 +33,21 @@ class Upstream:
         self.version = read(UPSTREAM / "index.yaml")["charts"][chart]["version"]
         self.repository = read(UPSTREAM / "index.yaml")["charts"][chart]["repository"]
         files = [directory / "values.yaml", directory / "values-ha.yaml"]
-        self._documents = [read(path) for path in files if path.exists()]
+        self._documents = [
+            {**read(path), **self._dependencies(directory, read(path))} for path in files if path.exists()
+        ]
         self._text = "".join(path.read_text(encoding="utf-8") for path in files if path.exists())
+
+    @staticmethod
+    def _dependencies(directory: Path, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Values of its sub-charts, under their names in it."""
+        found: dict[str, Any] = {}
+        for dependency in read(directory / "Chart.yaml").get("dependencies") or ():
+            path = directory / "dependencies" / dependency["name"] / "values.yaml"
+            name = dependency.get("alias", dependency["name"])
+            if path.exists():
+                found[name] = {**read(path), **{k: v for k, v in (values.get(name) or {}).items() if k == "enabled"}}
+        return found
 
     def unknown(self, ours: Mapping[str, Any]) -> list[str]:
         """Our keys that it does not have, such as ``webhook.replicas``."""

@@ -1,0 +1,49 @@
+"""The Prometheus operator's definitions, and metrics-server."""
+
+from collections.abc import Sequence
+from typing import Final, TypedDict
+
+import pulumi
+
+from ..layer import ChartPin, Layer
+from ..problem import Problem, refuse
+
+_SYSTEM: Final = "kube-system"
+CHARTS: Final = ("prometheus-operator-crds", "metrics-server")
+
+
+class MetricsArgs(TypedDict):
+    charts: dict[str, ChartPin]
+    """Pins of ``prometheus-operator-crds`` and ``metrics-server``."""
+
+
+class Metrics(Layer):
+    """``kubectl top`` and the autoscalers' CPU and memory, and the kinds ServiceMonitor, PodMonitor and their like, which
+    charts of later layers make long before a Prometheus reads them.
+
+    kube-system's own policies let metrics-server talk: they are the cluster network's.
+
+    Raises:
+        ProblemsError: a chart is not pinned.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        args: MetricsArgs,
+        opts: pulumi.ResourceOptions | None = None,
+        after: Sequence[pulumi.Resource] = (),
+    ) -> None:
+        super().__init__("Metrics", name, args, MetricsArgs, opts, after)
+        charts = args["charts"]
+        refuse(
+            name,
+            [
+                Problem(f"charts.{chart}", None, "is not pinned", "give its repository and version")
+                for chart in CHARTS
+                if chart not in charts
+            ],
+        )
+        for chart in CHARTS:
+            self.install(chart, charts[chart], _SYSTEM)
+        self.finish()
