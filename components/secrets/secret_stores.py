@@ -1,0 +1,286 @@
+"""Tenants' secrets: the operator that brings them into namespaces, the engine that holds them, and what restarts pods."""
+
+import ipaddress
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal, NotRequired, TypedDict
+from urllib.parse import urlsplit
+
+import pulumi
+
+from ..component import check_arguments
+from ..layer import (
+    INTERNET,
+    Addresses,
+    ChartPin,
+    Flow,
+    Layer,
+    Peer,
+    Pods,
+    from_api_server,
+    from_prometheus,
+    to_api_server,
+    within,
+)
+from ..problem import Problem, refuse
+from . import openbao
+from .engines import OPERATOR_NAMESPACE, Credentials, Engine, SecretsManager, Vault
+
+EngineKind = Literal["openbao", "vault", "aws"]
+ENGINES: Final[tuple[EngineKind, ...]] = ("openbao", "vault", "aws")
+RELOADER_NAMESPACE: Final = "reloader"
+VAULT_NAMESPACE: Final = "vault"
+REPLICAS: Final = 3
+_WEBHOOK: Final = 10250
+_METRICS: Final = 8080
+_RELOADER_METRICS: Final = 9090
+
+
+class SealKey(TypedDict):
+    """What OpenBao unseals itself with."""
+
+    key: pulumi.Input[str]
+    """32 bytes in base64 (secret): the shared ``vault_seal_key``."""
+    generation: int
+    """Of the key; it names the key for OpenBao."""
+    previous: NotRequired[pulumi.Input[str]]
+    """The key of the generation before, while what it sealed is sealed anew (secret)."""
+
+
+class SecretsManagerArgs(TypedDict):
+    """AWS Secrets Manager."""
+
+    region: str
+    """``eu-central-1``."""
+    prefix: NotRequired[str]
+    """Stands before every name; ``hetzner-platform/`` unless told."""
+    credentials: NotRequired[Mapping[str, Credentials]]
+    """By namespace (secret); a namespace without its own is refused."""
+
+
+class SecretStoresArgs(TypedDict):
+    """Arguments of ``SecretStores``."""
+
+    charts: Mapping[str, ChartPin]
+    """Pins of ``external-secrets`` and ``reloader``, and of ``openbao`` or ``vault`` where it is run here."""
+    engine: NotRequired[EngineKind]
+    """``openbao`` unless told."""
+    issuer: NotRequired[str]
+    """ClusterIssuer of the engine's certificate; ``internal`` unless told."""
+    authority: NotRequired[pulumi.Input[str]]
+    """PEM of what the engine's certificate is verified with: the internal roots. Without it, the public authorities: for a
+    Vault elsewhere."""
+    seal: NotRequired[SealKey]
+    """OpenBao needs it."""
+    address: NotRequired[str]
+    """Of a Vault that is there already (``https://vault.example.com:8200``). Without it, Vault is installed here."""
+    aws: NotRequired[SecretsManagerArgs]
+    """AWS needs it."""
+    replicas: NotRequired[int]
+    """Servers of the engine; 3 unless told. One has no other to hold what it holds."""
+    storage_class: NotRequired[str]
+    """Of the engine's volumes; ``hcloud-volumes`` unless told."""
+    writers: NotRequired[Sequence[str]]
+    """Groups that may reach the engine by ``kubectl port-forward``; none unless told. What they may read or write there, it
+    decides by their token."""
+    after: NotRequired[Sequence[pulumi.Resource]]
+    """What it waits for: the ``ready_resources`` of the layers below."""
+
+
+def check(args: SecretStoresArgs) -> list[Problem]:
+    """What would leave tenants without secrets; keys are the arguments' names."""
+    kind = args.get("engine", "openbao")
+    problems: list[Problem] = []
+    if kind not in ENGINES:
+        return [Problem("engine", kind, "is no secrets engine", f"write one of {', '.join(ENGINES)}")]
+    if kind == "openbao" and "seal" not in args:
+        problems.append(
+            Problem("seal", None, "is missing: OpenBao could not unseal itself", "give the shared seal key")
+        )
+    seal = args.get("seal")
+    if seal is not None and seal["generation"] < 1:
+        problems.append(Problem("seal.generation", seal["generation"], "is no generation", "write a number from 1 on"))
+    if seal is not None and "previous" in seal and seal["generation"] < 2:
+        remedy = "leave it out: before the first generation there was no key"
+        problems.append(Problem("seal.previous", "(secret)", "belongs to no generation", remedy))
+    if kind == "aws" and "aws" not in args:
+        problems.append(Problem("aws", None, "is missing", "give region and credentials of AWS Secrets Manager"))
+    address = args.get("address")
+    if address is not None and (kind != "vault" or urlsplit(address).scheme != "https"):
+        problems.append(
+            Problem("address", address, "is not where a Vault answers over TLS", "write https://… with engine: vault")
+        )
+    if args.get("replicas", REPLICAS) % 2 == 0:
+        remedy = "write 1, 3 or 5"
+        problems.append(Problem("replicas", args.get("replicas"), "outvotes nobody: an even number", remedy))
+    return problems
+
+
+class SecretStores(Layer):
+    """External Secrets Operator, Reloader, and the engine by configuration: OpenBao, Vault or AWS Secrets Manager.
+
+    A namespace gets its own store by `store`. OpenBao initialises and unseals itself; Vault, installed here, is initialised
+    and unsealed by hand (docs/secrets.md); a Vault elsewhere and AWS are only spoken to.
+
+    Raises:
+        ProblemsError: an engine that is unknown or misses what it needs; nothing has been registered then.
+    """
+
+    engine: Engine
+    """What `store` is given."""
+
+    def __init__(self, name: str, args: SecretStoresArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        check_arguments("SecretStores", name, args, SecretStoresArgs)
+        refuse(f"SecretStores {name!r}", check(args))
+        super().__init__("SecretStores", name, args, SecretStoresArgs, opts, args.get("after", ()))
+        kind = args.get("engine", "openbao")
+        charts = args["charts"]
+        reloader = self.namespace(RELOADER_NAMESPACE, "restricted", flows=_reloader_flows())
+        self.install("reloader", charts["reloader"], RELOADER_NAMESPACE, needs=[reloader])
+        self.engine = self._engine(kind, args)
+        operator = self.namespace(OPERATOR_NAMESPACE, "restricted", flows=operator_flows(self.engine))
+        self.install("external-secrets", charts["external-secrets"], OPERATOR_NAMESPACE, needs=[operator])
+        self.finish()
+
+    def _engine(self, kind: EngineKind, args: SecretStoresArgs) -> Engine:
+        authority = args.get("authority")
+        if "aws" in args and kind == "aws":
+            aws = args["aws"]
+            prefix = aws.get("prefix", "hetzner-platform/").rstrip("/") + "/"
+            return SecretsManager(aws["region"], prefix, aws.get("credentials", {}))
+        if kind == "vault":
+            return Vault(args["address"] if "address" in args else self._vault(args), authority)
+        assert "seal" in args
+        self._openbao(args, args["seal"])
+        return Vault(openbao.ADDRESS, authority)
+
+    def _openbao(self, args: SecretStoresArgs, seal: SealKey) -> None:
+        replicas = args.get("replicas", REPLICAS)
+        namespace = self.namespace(openbao.NAMESPACE, "restricted", flows=openbao.flows())
+        certificate = self.manifest(openbao.certificate(args.get("issuer", "internal")), namespace)
+        keys: dict[str, pulumi.Input[str]] = {"current": seal["key"]}
+        if "previous" in seal:
+            keys["previous"] = seal["previous"]
+        unseal = self.secret(openbao.NAMESPACE, openbao.UNSEAL_SECRET, keys, namespace)
+        first = self.manifest(
+            _config_map(
+                openbao.NAMESPACE,
+                openbao.INITIALIZE,
+                {
+                    "initialize.sh": openbao.SCRIPT.read_text(encoding="utf-8"),
+                    "initialize.json": json.dumps(openbao.initialization(), indent=2),
+                    "peers": "".join(f"{peer}\n" for peer in openbao.peers(replicas)[1:]),
+                },
+            ),
+            namespace,
+        )
+        self.manifest(
+            {
+                "apiVersion": "v1",
+                "kind": "ServiceAccount",
+                "metadata": {"name": openbao.OPERATOR, "namespace": openbao.NAMESPACE},
+                "automountServiceAccountToken": False,
+            },
+            namespace,
+        )
+        for manifest in openbao.port_forward(args.get("writers", ())):
+            self.manifest(manifest, namespace)
+        server = openbao.configuration(replicas, seal["generation"], previous="previous" in seal)
+        self.install(
+            "openbao",
+            args["charts"]["openbao"],
+            openbao.NAMESPACE,
+            values=_servers(args, json.dumps(server, indent=2)),
+            needs=[namespace, certificate, unseal, first],
+        )
+
+    def _vault(self, args: SecretStoresArgs) -> str:
+        namespace = self.namespace(VAULT_NAMESPACE, "restricted", flows=_vault_flows())
+        issuer = args.get("issuer", "internal")
+        certificate = self.manifest(
+            openbao.server_certificate("vault", VAULT_NAMESPACE, "vault-tls", issuer), namespace
+        )
+        self.install(
+            "vault",
+            args["charts"]["vault"],
+            VAULT_NAMESPACE,
+            values=_servers(args, json.dumps(vault_configuration(args.get("replicas", REPLICAS)), indent=2)),
+            needs=[namespace, certificate],
+        )
+        return f"https://vault.{VAULT_NAMESPACE}.svc:{openbao.API_PORT}"
+
+
+def vault_configuration(replicas: int) -> dict[str, Any]:
+    """Of a Vault that is run here: as OpenBao's, without a seal and an audit device, which are set up by hand."""
+    tls = "/vault/tls"
+    join = [
+        {"leader_api_addr": f"https://vault-{number}.vault-internal:8200", "leader_ca_cert_file": f"{tls}/ca.crt"}
+        for number in range(replicas)
+    ]
+    listener = {
+        "address": "0.0.0.0:8200",
+        "cluster_address": "0.0.0.0:8201",
+        "tls_cert_file": f"{tls}/tls.crt",
+        "tls_key_file": f"{tls}/tls.key",
+    }
+    return {
+        "ui": False,
+        "disable_mlock": True,
+        "listener": [{"tcp": listener}],
+        "storage": {"raft": {"path": "/vault/data", "retry_join": join}},
+    }
+
+
+def operator_flows(engine: Engine) -> list[Flow]:
+    """Of the External Secrets Operator: the API, its webhook, and the engine, wherever that is."""
+    return [
+        from_api_server(_WEBHOOK),
+        from_prometheus(_METRICS),
+        to_api_server(),
+        Flow("to-engine", "egress", *_engine_peer(engine)),
+    ]
+
+
+def _engine_peer(engine: Engine) -> tuple[list[Peer], list[int]]:
+    if isinstance(engine, SecretsManager):
+        return [INTERNET], [443]
+    url = urlsplit(engine.address)
+    host, port = url.hostname or "", url.port or 443
+    for namespace in (openbao.NAMESPACE, VAULT_NAMESPACE):
+        if host.endswith(f".{namespace}.svc"):
+            return [Pods(namespace)], [port]
+    try:
+        return [Addresses(f"{ipaddress.IPv4Address(host)}/32")], [port]
+    except ValueError:
+        return [INTERNET], [port]
+
+
+def _reloader_flows() -> list[Flow]:
+    return [from_prometheus(_RELOADER_METRICS), to_api_server()]
+
+
+def _vault_flows() -> list[Flow]:
+    return [
+        Flow("from-external-secrets", "ingress", [Pods(OPERATOR_NAMESPACE)], [openbao.API_PORT]),
+        *within("within", openbao.API_PORT, openbao.CLUSTER_PORT),
+        to_api_server(),
+    ]
+
+
+def _servers(args: SecretStoresArgs, configuration: str) -> dict[str, Any]:
+    replicas = args.get("replicas", REPLICAS)
+    return {
+        "server": {
+            "ha": {"replicas": replicas, "raft": {"config": configuration}},
+            "dataStorage": {"storageClass": args.get("storage_class", "hcloud-volumes")},
+        }
+    }
+
+
+def _config_map(namespace: str, name: str, data: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": name, "namespace": namespace},
+        "data": dict(data),
+    }

