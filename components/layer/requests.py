@@ -114,7 +114,9 @@ def _workload(chart: str, entry: Mapping[str, Any], values: Mapping[str, Any]) -
         requested = _requested(name, source, values)
         cpu += millicores(requested.get("cpu", 0))
         memory += mebibytes(requested.get("memory", 0))
-    place, apart = entry.get("on", "agents"), bool(entry.get("apart", False))
+    # YAML 1.1 reads the key `on` as the truth value.
+    place = cast("Mapping[object, Any]", entry).get(True, entry.get("on", "agents"))
+    apart = bool(entry.get("apart", False))
     return Workload(entry["name"], entry["kind"], int(replicas), cpu, memory, place, apart)
 
 
