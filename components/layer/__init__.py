@@ -18,7 +18,7 @@ from .flows import (
 )
 from .layer import LAYER_LABEL, Layer, Security
 from .requests import UnknownChartError, Workload, mebibytes, millicores, workloads
-from .values import ChartPin, chart_values, merged
+from .values import ChartPin, chart_values, merged, own_values
 
 __all__ = [
     "API_SERVER",
@@ -42,6 +42,7 @@ __all__ = [
     "mebibytes",
     "merged",
     "millicores",
+    "own_values",
     "policies",
     "to_api_server",
     "within",
