@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from stacks.budget import Budget, region_budget, table
 from stacks.cost import Cost, region_cost, shared_cost
 from stacks.models import Prices, RegionalStack, SharedStack
 from stacks.problems import ConfigProblem, ConfigurationError
@@ -39,6 +40,8 @@ class StackPreview:
     addresses: Mapping[str, object] | None
     missing_secrets: tuple[str, ...]
     role: str
+    budget: Budget | None = None
+    """Of a region: what its layers request of its machines."""
 
     @property
     def warnings(self) -> list[str]:
@@ -203,6 +206,7 @@ def _stack_preview(deployment: Deployment, scratch: ScratchStack, block: object,
             address_plan(region),
             tuple(key for key in scratch.missing if key in needed),
             f"{block.region}, {block.role}",
+            region_budget(block.region, settings),
         )
     return StackPreview(
         deployment, shared_cost(settings.regions, settings.prices), None, scratch.missing, "all regions"
@@ -222,6 +226,7 @@ def write(previews: Previews, directory: Path) -> None:
                 "outputs": stack.deployment.outputs,
                 "addresses": stack.addresses,
                 "warnings": stack.warnings,
+                "requests": None if stack.budget is None else table(stack.budget),
                 "monthly_eur": stack.cost.monthly,
             },
         )

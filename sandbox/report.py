@@ -7,6 +7,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.tree import Tree
 
+from stacks.budget import Budget, Sum
+
 from .deployment import PROVIDER_PREFIX, REFERENCE_TYPE, STACK_TYPE, Deployment, Resource
 from .preview import Previews, StackPreview
 
@@ -27,6 +29,9 @@ def _stack(name: str, stack: StackPreview, console: Console) -> None:
     console.print(_tree(stack.deployment))
     if stack.addresses is not None:
         console.print(_addresses(stack.addresses))
+    if stack.budget is not None:
+        console.print(_budget(stack.budget))
+        console.print(_verdict(stack.budget), highlight=False, soft_wrap=True)
     console.print(_cost(stack))
     for warning in stack.warnings:
         console.print(f"[yellow]warning:[/yellow] {warning}", highlight=False, soft_wrap=True)
@@ -90,6 +95,34 @@ def _addresses(plan: Mapping[str, object]) -> Table:
         for number, address in machines.items():
             table.add_row(f"{pool}-{number}", address)
     return table
+
+
+def _budget(budget: Budget) -> Table:
+    title = f"Requests of {budget.region} against what its machines offer, CPU / GiB"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table.add_column("layer")
+    for heading in ("servers", "agents", "gpu"):
+        table.add_column(heading, justify="right")
+    for row in budget.rows:
+        table.add_row(row.layer, _sum(row.servers), _sum(row.agents), _sum(row.gpu))
+    for row, style in ((budget.requested, "bold"), (budget.offered, "")):
+        table.add_row(row.layer, _sum(row.servers), _sum(row.agents), _sum(row.gpu), style=style)
+    table.add_row("left for tenants", "", _sum(budget.left), "")
+    if budget.lost:
+        table.add_row(f"left with {budget.lost} lost", "", _sum(budget.left_without_agent), "")
+    table.add_row("tenants' quotas", "", _sum(budget.quotas), "")
+    return table
+
+
+def _sum(amount: Sum) -> str:
+    return f"{amount.cpu / 1000:.2f} / {amount.memory / 1024:.1f}" if amount != Sum() else "-"
+
+
+def _verdict(budget: Budget) -> str:
+    cpu, memory = budget.shares
+    return (
+        f"Layers request {cpu:.0%} of the CPU and {memory:.0%} of the memory of servers and agents: {budget.verdict}."
+    )
 
 
 def _cost(stack: StackPreview) -> Table:

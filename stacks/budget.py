@@ -9,10 +9,13 @@ from typing import Final
 
 from components.cluster import SERVERS
 from components.layer import Workload
+from components.problem import Problem
 
+from . import layers
 from .checks import machines, numbers
 from .models import AutoscaledPool, CloudPool, Prices, Region, RobotPool
 from .nodes import gpu_pools
+from .settings import Settings
 
 RESERVED_CPU: Final = 500
 """Millicores that the kubelet keeps for the system and for itself (components/cluster/k3s.py)."""
@@ -132,6 +135,13 @@ class Budget:
         return "fits, and fits with one agent lost"
 
 
+def region_budget(name: str, settings: Settings) -> Budget:
+    """A region's budget as configured."""
+    region = settings.regions[name]
+    requested = layers.requested(region, settings.platform, settings.prices)
+    return budget(name, region, settings.prices, requested, quotas=Sum())
+
+
 def offered(name: str, region: Region, prices: Prices) -> list[Machine]:
     """The machines of a region that always run, and what each offers to pods."""
     found = [_cloud(f"{name}-{SERVERS}", each, prices, server=True) for each in _cloud_types(SERVERS, region, prices)]
@@ -173,7 +183,7 @@ def budget(
     name: str,
     region: Region,
     prices: Prices,
-    layers: Mapping[str, Sequence[Workload]],
+    requested: Mapping[str, Sequence[Workload]],
     quotas: Sum = Sum(),
 ) -> Budget:
     """A region's budget.
@@ -182,20 +192,20 @@ def budget(
         name: The region.
         region: Its machines.
         prices: Sizes of types.
-        layers: What each layer runs.
+        requested: What each layer runs.
         quotas: What tenants may request, all together.
     """
     there = offered(name, region, prices)
     agents = [each for each in there if not each.server and not each.gpu]
     # The largest, and of equal ones the first: losing it is the worst that can happen.
     lost = max(agents, key=lambda each: (each.memory, each.cpu), default=None)
-    every = [workload for each in layers.values() for workload in each]
+    every = [workload for each in requested.values() for workload in each]
     rooms, unplaced = place(there, every)
     without = [each for each in there if each is not lost]
     rooms_without, unplaced_without = place(without, every, apart=False)
     return Budget(
         region=name,
-        rows=[_row(layer, each, there) for layer, each in layers.items()],
+        rows=[_row(layer, each, there) for layer, each in requested.items()],
         offered=_offer("offered", there),
         unplaced=unplaced,
         unplaced_without_agent=unplaced_without if lost else ["every agent: there is none"],
@@ -320,3 +330,56 @@ def _autoscaled(region: Region, prices: Prices) -> Sum:
 def _growing(name: str, region: Region, agents: Sequence[Machine]) -> str:
     pool = agents[0].pool if agents else next((each for each in region.pools), "general")
     return f"config/regions.yaml: {name}.pools.{pool}.nodes"
+
+
+def check_budget(budget: Budget, nodes: object) -> Iterable[Problem]:
+    """A platform that cannot be scheduled; keys are those of config/regions.yaml.
+
+    Args:
+        budget: The region's.
+        nodes: What stands at `Budget.growing` now.
+    """
+    if budget.unplaced:
+        waiting = ", ".join(budget.unplaced)
+        key = budget.growing.partition(": ")[2]
+        problem = f"the platform cannot be scheduled: no machine has room for {waiting}"
+        yield Problem(key, nodes, problem, "add machines to this pool, or take a larger type")
+
+
+def warn_of_budget(budget: Budget) -> Iterable[str]:
+    """What fits, but not with the largest agent lost, or not with everything that tenants may ask for."""
+    if budget.unplaced_without_agent and not budget.unplaced:
+        waiting = ", ".join(budget.unplaced_without_agent)
+        yield (
+            f"{budget.region}: with {budget.lost or 'an agent'} lost there is no room for {waiting}: "
+            f"grow {budget.growing}"
+        )
+    for what, wanted, left, unit in (
+        ("CPU", budget.quotas.cpu, budget.left_without_agent.cpu, 1000),
+        ("GiB of memory", budget.quotas.memory, budget.left_without_agent.memory, 1024),
+    ):
+        if wanted > left:
+            more = budget.autoscaled.cpu if what == "CPU" else budget.autoscaled.memory
+            helped = f"autoscaled machines would add {more / unit:.1f}" if more else "no pool is autoscaled"
+            yield (
+                f"{budget.region}: tenants may request {wanted / unit:.1f} {what}, but with {budget.lost} lost "
+                f"{max(0, left) / unit:.1f} are left; {helped}, or grow {budget.growing}"
+            )
+
+
+def table(budget: Budget) -> dict[str, object]:
+    """The budget as an output of the stack: cores and GiB by layer and kind of machine, and the verdict."""
+    rows = [*budget.rows, budget.requested, budget.offered]
+    return {
+        "layers": {
+            row.layer: {kind: _plain(getattr(row, kind)) for kind in ("servers", "agents", "gpu")} for row in rows
+        },
+        "left_for_tenants": _plain(budget.left),
+        "left_with_one_agent_lost": _plain(budget.left_without_agent),
+        "tenants_quotas": _plain(budget.quotas),
+        "verdict": budget.verdict,
+    }
+
+
+def _plain(amount: Sum) -> dict[str, float]:
+    return {"cpu": round(amount.cpu / 1000, 2), "memory_gib": round(amount.memory / 1024, 2)}

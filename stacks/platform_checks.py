@@ -5,28 +5,10 @@ from collections.abc import Iterator, Sequence
 
 from components.problem import Problem
 
+from . import layers
 from .models import Chart
 from .platform_models import Platform
 from .settings import Settings
-
-LAYER_CHARTS = (
-    "cert-manager",
-    "cilium",
-    "external-secrets",
-    "gatekeeper",
-    "hcloud-cloud-controller-manager",
-    "hcloud-csi",
-    "linkerd-control-plane",
-    "linkerd-crds",
-    "linkerd2-cni",
-    "longhorn",
-    "metrics-server",
-    "prometheus-operator-crds",
-    "reloader",
-    "traefik",
-    "trust-manager",
-)
-"""What every region installs. Engines, object stores and GPUs bring their own."""
 
 
 def check_platform(platform: Platform, settings: Settings, constraints: Sequence[str]) -> Iterator[Problem]:
@@ -68,22 +50,10 @@ def check_platform(platform: Platform, settings: Settings, constraints: Sequence
 
 def check_charts(platform: Platform, charts: dict[str, Chart], *, with_gpu: bool) -> Iterator[Problem]:
     """Charts that the platform needs and config/versions.yaml does not pin; keys are that file's."""
-    for name in needed_charts(platform, with_gpu=with_gpu):
-        if name not in charts:
+    for name in (name for each in layers.charts(platform, with_gpu=with_gpu).values() for name in each):
+        if name not in charts and name not in layers.OURS:
             remedy = f"write {name}: {{repository: ..., version: ...}}; {', '.join(sorted(charts))} are there"
             yield Problem(f"charts.{name}", None, "is missing: the platform installs it", remedy)
-
-
-def needed_charts(platform: Platform, *, with_gpu: bool) -> list[str]:
-    """Names of the upstream charts that a region installs."""
-    names = [*LAYER_CHARTS]
-    if platform.secrets.engine == "openbao":
-        names.append("openbao")
-    if platform.object_store.kind == "seaweedfs":
-        names.append("seaweedfs")
-    if with_gpu:
-        names += ["nvidia-device-plugin", "dcgm-exporter"]
-    return names
 
 
 def _unknown(key: str, value: object, known: Sequence[str], what: str) -> Problem:

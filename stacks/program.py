@@ -15,7 +15,6 @@ from .placeholders import placeholders
 from .settings import ACCESS_FILE, PLATFORM_FILE, PROJECT, REGIONS_FILE, VERSIONS_FILE, Reader, Settings
 from .stack_secrets import check_secrets, required_secrets
 
-
 CONSTRAINTS: tuple[str, ...] = ()
 
 
