@@ -19,6 +19,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+_UNINITIALIZED = {"key": "node.cloudprovider.kubernetes.io/uninitialized", "value": "true", "effect": "NoSchedule"}
+
 
 class ClusterApi:
     """Listens on a free loopback port from the start, and answers once it was given the cluster's CA."""
@@ -27,6 +29,10 @@ class ClusterApi:
         self.servers, self.cluster, self.directory = servers, cluster, directory
         self.ready = True
         self.voters_lost: set[str] = set()
+        self.unready: set[str] = set()
+        self.uninitialized: set[str] = set()
+        self.definitions: dict[str, list[str]] = {}
+        """Plural names of kinds by group and version, such as ``cilium.io/v2``."""
         self.pods: dict[str, list[str]] = {}
         self.held: set[str] = set()
         self.cordoned: dict[str, bool] = {}
@@ -61,8 +67,12 @@ class ClusterApi:
         return [
             {
                 "metadata": {"name": name},
+                "spec": {"taints": [_UNINITIALIZED] if name in self.uninitialized else None},
                 "status": {
-                    "conditions": [{"type": "EtcdIsVoter", "status": "False" if name in self.voters_lost else "True"}]
+                    "conditions": [
+                        {"type": "EtcdIsVoter", "status": "False" if name in self.voters_lost else "True"},
+                        {"type": "Ready", "status": "False" if name in self.unready else "True"},
+                    ]
                 },
             }
             for name in self.servers
@@ -74,6 +84,8 @@ class ClusterApi:
         parts = path.strip("/").split("/")
         if path == "/readyz":
             return (200, "ok") if self.ready else (500, "not ready")
+        if method == "GET" and parts[0] == "apis" and "/".join(parts[1:]) in self.definitions:
+            return 200, _resources("/".join(parts[1:]), self.definitions)
         if method == "GET" and path == "/api/v1/nodes":
             return 200, {"kind": "NodeList", "apiVersion": "v1", "items": self.nodes()}
         if method == "GET" and path == "/api/v1/pods":
@@ -120,6 +132,14 @@ def _pod(name: str, node: str) -> dict[str, object]:
         "spec": {"nodeName": node, "containers": []},
         "status": {},
     }
+
+
+def _resources(group_version: str, definitions: dict[str, list[str]]) -> dict[str, object]:
+    kinds = [
+        {"name": name, "kind": name, "namespaced": True, "singularName": "", "verbs": []}
+        for name in definitions[group_version]
+    ]
+    return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": kinds}
 
 
 def _serving_pair(ca_certificate: str, ca_key: str, name: str) -> str:

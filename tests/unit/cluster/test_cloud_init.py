@@ -116,6 +116,7 @@ def test_the_text_is_the_same_without_libyaml(kind: str) -> None:
 def test_files_arrive_as_they_stand_in_the_repository(kind: str) -> None:
     sources = Path(cloud_init.__file__).parent / "files"
     names = {
+        "/etc/platform/metadata.nft": "metadata.nft",
         "/usr/local/lib/platform/boot.sh": "boot.sh",
         "/etc/systemd/system/platform-boot.service": "platform-boot.service",
     }
@@ -168,7 +169,9 @@ def verified(unit: Path) -> list[str]:
         pytest.skip("systemd-analyze is not on this machine")
     command = ["systemd-analyze", "verify", "--man=no", str(unit)]
     said = subprocess.run(command, capture_output=True, text=True, check=False).stderr.splitlines()
-    absent = re.compile(rf"{unit.name}: Command /usr/local/\S+ is not executable: No such file or directory")
+    absent = re.compile(
+        rf"{unit.name}: Command (/usr/local/\S+|/usr/sbin/nft) is not executable: No such file or directory"
+    )
     return [line for line in said if unit.name in line and not absent.fullmatch(line)]
 
 
@@ -215,7 +218,7 @@ def test_servers_are_configured_as_the_hardening_guide_says_and_for_a_network_of
         "disable-network-policy": True,
         "disable-kube-proxy": True,
         "disable-cloud-controller": True,
-        "disable": ["traefik", "servicelb", "local-storage", "metrics-server"],
+        "disable": ["traefik", "servicelb", "local-storage", "metrics-server", "runtimes"],
         "write-kubeconfig-mode": "0600",
         "secrets-encryption": True,
         "secrets-encryption-provider": "secretbox",

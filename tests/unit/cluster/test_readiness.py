@@ -106,6 +106,64 @@ def test_voters_are_told_by_name(stand_in: StandIn) -> None:
     assert connect(stand_in).voters() == {"fsn1-server-1": True, "fsn1-server-2": False, "fsn1-server-3": True}
 
 
+NETWORK = ["ciliumnetworkpolicies", "ciliumclusterwidenetworkpolicies", "ciliumendpoints"]
+
+
+def test_the_network_is_there_once_every_node_is_ready_and_known_and_cilium_takes_policies(stand_in: StandIn) -> None:
+    stand_in.definitions["cilium.io/v2"] = NETWORK
+    connect(stand_in).wait_until_connected(3, Patience(60, 5))
+    assert stand_in.asked == ["GET /api/v1/nodes", "GET /apis/cilium.io/v2"]
+
+
+def test_the_network_is_waited_for(stand_in: StandIn) -> None:
+    stand_in.definitions["cilium.io/v2"] = NETWORK
+    stand_in.unready = {"fsn1-server-3"}
+
+    class Recovering(Time):
+        def sleep(self, seconds: float) -> None:
+            super().sleep(seconds)
+            stand_in.unready = set()
+
+    said: list[str] = []
+    connect(stand_in, said, Recovering()).wait_until_connected(3, Patience(60, 5))
+    assert said == ["not Ready: fsn1-server-3 (0 s of 60 s)"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"unready": {"fsn1-server-2"}}, "not Ready: fsn1-server-2."),
+        ({"uninitialized": {"fsn1-server-1"}}, "not yet known to the cloud controller: fsn1-server-1."),
+        ({"servers": ["fsn1-server-1"]}, "1 of 3 Nodes have joined."),
+        ({"definitions": {}}, "cilium.io/v2 does not serve ciliumnetworkpolicies, ciliumclusterwidenetworkpolicies."),
+        ({"definitions": {"cilium.io/v2": NETWORK[:1]}}, "does not serve ciliumclusterwidenetworkpolicies."),
+        (
+            {"unready": {"fsn1-server-2"}, "uninitialized": {"fsn1-server-2"}},
+            "not Ready: fsn1-server-2; not yet known to the cloud controller: fsn1-server-2.",
+        ),
+    ],
+)
+def test_a_network_that_does_not_come_is_an_error_that_names_the_nodes(
+    stand_in: StandIn, change: dict[str, Any], said: str
+) -> None:
+    stand_in.definitions["cilium.io/v2"] = NETWORK
+    for attribute, value in change.items():
+        setattr(stand_in, attribute, value)
+    with pytest.raises(ClusterError) as error:
+        connect(stand_in).wait_until_connected(3, Patience(20, 5))
+    first, *where = str(error.value).splitlines()
+    assert first.startswith("the cluster's network was not there within 20 s: ")
+    assert said in first
+    assert any("logs deployment/hcloud-cloud-controller-manager" in line for line in where)
+    assert any("logs daemonset/cilium" in line for line in where)
+
+
+def test_an_api_that_does_not_answer_is_no_network(stand_in: StandIn) -> None:
+    stand_in.stop()
+    with pytest.raises(ClusterError, match=f"https://{stand_in.address} does not answer"):
+        connect(stand_in).wait_until_connected(3, Patience(10, 5))
+
+
 def test_a_drain_closes_the_node_and_evicts_its_pods(stand_in: StandIn) -> None:
     stand_in.pods["fsn1-general-1"] = ["web-1", "web-2"]
     connect(stand_in).drain("fsn1-general-1", Patience(60, 5))
