@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from .clouds import Clouds, Options, new_secret
 from .home import Home, Wanted
-from .machines import Tools
+from .machines import PROGRAMS, Tools
 from .object_store import ObjectStore
 
 
@@ -45,7 +45,7 @@ def _options(wanted: Wanted, store: ObjectStore | None) -> Options:
     tools = None
     if wanted.machines == "full":
         named = {name: Path(path) for name, path in wanted.tools.items()}
-        tools = Tools(named["etcd"], named["kube-apiserver"], named["kube-controller-manager"])
+        tools = Tools(*(named[name] for name in PROGRAMS))
     return Options(
         machines=cast("Any", wanted.machines),
         tools=tools,

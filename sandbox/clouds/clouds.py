@@ -99,10 +99,17 @@ class Clouds:
         self._loopback = loopback = Loopback()
         self.world = World(Clock(options.speed), Latencies(options.latencies))
         if options.machines != "off":
-            from ..machines import MachineRoom  # noqa: PLC0415  previews have no machines
+            # Previews have no machines.
+            from ..controllers import controllers  # noqa: PLC0415
+            from ..machines import MachineRoom  # noqa: PLC0415
 
             self.room = MachineRoom(
-                self.directory, self.world.clock, options.tools, octet=loopback.octet, boot=options.machines
+                self.directory,
+                self.world.clock,
+                options.tools,
+                octet=loopback.octet,
+                boot=options.machines,
+                attendants=[controllers(lambda: self.access.hetzner)],
             )
         self.hetzner = HetznerCloud(
             self.world,

@@ -2,13 +2,14 @@
 
 from typing import Literal
 
-from ..machines.facts import Attachment, ServerFacts
+from ..machines.facts import Attachment, ServerFacts, Size
 from .project import Entry, Project
 
 
 def facts(project: Project, entry: Entry) -> ServerFacts:
     """What a server's hypervisor knows."""
     ipv4 = project.kinds["primary_ips"].get(entry["_ipv4"])
+    type = entry["server_type"]
     return ServerFacts(
         id=entry["id"],
         name=entry["name"],
@@ -17,7 +18,9 @@ def facts(project: Project, entry: Entry) -> ServerFacts:
         attachments=tuple(Attachment(net["network"], net["ip"], net["mac_address"]) for net in entry["private_net"]),
         labels=dict(entry["labels"]),
         location=entry["location"]["name"],
-        server_type=entry["server_type"]["name"],
+        server_type=type["name"],
+        # A larger type does not enlarge a disk that was to stay small.
+        size=Size(type["cores"], type["memory"], entry["primary_disk_size"]),
     )
 
 

@@ -1,12 +1,15 @@
 """A client of one Kubernetes API server, with a client certificate."""
 
+import json
 import ssl
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any, Final, cast
 
 import aiohttp
 
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=10)
+_JSON: Final = "application/json"
 
 MERGE: Final = "application/merge-patch+json"
 STRATEGIC: Final = "application/strategic-merge-patch+json"
@@ -35,12 +38,14 @@ class Api:
         context.load_cert_chain(identity.with_name(f"{identity.name}.crt"), identity.with_name(f"{identity.name}.key"))
         self._context = context
         self._session: aiohttp.ClientSession | None = None
+        self._streams: aiohttp.ClientSession | None = None
 
-    async def ask(self, method: str, path: str, body: Any = None, kind: str = "application/json") -> Any:
+    async def ask(self, method: str, path: str, body: Any = None, kind: str = _JSON, accept: str = _JSON) -> Any:
         """What it answers to a request.
 
         Args:
             kind: Media type of the body.
+            accept: Media type of the answer.
 
         Raises:
             ApiError: it refused, or does not answer.
@@ -48,7 +53,7 @@ class Api:
         if self._session is None:
             connector = aiohttp.TCPConnector(ssl=self._context, limit=8)
             self._session = aiohttp.ClientSession(connector=connector, timeout=_TIMEOUT)
-        headers = {"Content-Type": kind} if body is not None else {}
+        headers = {"Accept": accept, **({"Content-Type": kind} if body is not None else {})}
         try:
             async with self._session.request(method, self.url + path, json=body, headers=headers) as answer:
                 told: Any = await answer.json(content_type=None) if answer.content_type != "text/plain" else {}
@@ -58,6 +63,33 @@ class Api:
             message = cast("dict[str, Any]", told).get("message") if isinstance(told, dict) else told
             raise ApiError(answer.status, str(message))
         return told
+
+    async def stream(self, path: str, seconds: int, accept: str = _JSON) -> AsyncGenerator[Any, None]:
+        """The JSON documents, one a line, of an answer that goes on; a watch is one.
+
+        Args:
+            seconds: After which the API ends it by itself; it is given up a little later.
+            accept: Media type of the documents.
+
+        Raises:
+            ApiError: it refused, does not answer, or broke off.
+        """
+        if self._streams is None:
+            # A watch holds its connection, so that it must not be one of the few for requests.
+            connector = aiohttp.TCPConnector(ssl=self._context, limit=0)
+            self._streams = aiohttp.ClientSession(connector=connector)
+        timeout = aiohttp.ClientTimeout(total=seconds + 10, sock_connect=10)
+        try:
+            async with self._streams.get(self.url + path, headers={"Accept": accept}, timeout=timeout) as answer:
+                if answer.status >= 400:
+                    raise ApiError(answer.status, (await answer.text())[:400])
+                rest = b""
+                async for chunk in answer.content.iter_any():
+                    *lines, rest = (rest + chunk).split(b"\n")
+                    for line in lines:
+                        yield json.loads(line)
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            raise ApiError(0, f"{self.url} does not go on ({type(error).__name__})") from error
 
     async def is_ready(self) -> bool:
         """Whether ``/readyz`` answers 200."""
@@ -69,6 +101,7 @@ class Api:
 
     async def close(self) -> None:
         """Forget the connections."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        for session in (self._session, self._streams):
+            if session is not None:
+                await session.close()
+        self._session = self._streams = None

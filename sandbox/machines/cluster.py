@@ -1,6 +1,7 @@
 """A cluster as its machines know it together: who serves it, what opens it, and its API."""
 
-from collections.abc import Iterable, Mapping
+import contextlib
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +49,9 @@ class Cluster:
             raise EtcdError("no server of the cluster is ready")
         return self.live[0].member
 
-    async def ask(self, method: str, path: str, body: Any = None, kind: str = "application/json") -> Any:
+    async def ask(
+        self, method: str, path: str, body: Any = None, kind: str = "application/json", accept: str = "application/json"
+    ) -> Any:
         """Ask any server's API as k3s itself.
 
         Raises:
@@ -57,12 +60,24 @@ class Cluster:
         failure = ApiError(0, "no server of the cluster is ready")
         for server in self.live:
             try:
-                return await server.supervisor.ask(method, path, body, kind)
+                return await server.supervisor.ask(method, path, body, kind, accept)
             except ApiError as error:
                 if error.status:
                     raise
                 failure = error
         raise failure
+
+    async def stream(self, path: str, seconds: int, accept: str = "application/json") -> AsyncGenerator[Any, None]:
+        """The same for an answer that goes on.
+
+        Raises:
+            ApiError: no server is ready, it refused, or broke off.
+        """
+        if not self.live:
+            raise ApiError(0, "no server of the cluster is ready")
+        async with contextlib.aclosing(self.live[0].supervisor.stream(path, seconds, accept)) as documents:
+            async for document in documents:
+                yield document
 
 
 async def join(endpoint: Endpoint, token: Token, clusters: Iterable[Cluster], user: str) -> tuple[Cluster, "Server"]:

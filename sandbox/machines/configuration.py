@@ -82,6 +82,11 @@ class K3sConfig:
         return {key: self.text(key) for key in _CRITICAL}
 
     @property
+    def dns_address(self) -> str:
+        """Where names are resolved: the tenth address of the services, unless it is given."""
+        return self.text("cluster-dns") or str(ip_network(self.text("service-cidr"))[10])
+
+    @property
     def service_address(self) -> str:
         """The first address of the services: the API's own, inside."""
         return str(ip_network(self.text("service-cidr"))[1])
@@ -189,6 +194,23 @@ def controller_manager_arguments(config: K3sConfig, disk: Path, address: str, ku
         "use-service-account-credentials": "true",
     }
     return merged(defaults, config.list("kube-controller-manager-arg"), disk, address)
+
+
+def scheduler_arguments(config: K3sConfig, disk: Path, address: str, kubeconfig: Path) -> list[str]:
+    """What k3s starts kube-scheduler with. One runs for a cluster, so it elects nobody."""
+    tls = disk / STATE / "tls"
+    defaults = {
+        "authentication-kubeconfig": str(kubeconfig),
+        "authorization-kubeconfig": str(kubeconfig),
+        "bind-address": address,
+        "kubeconfig": str(kubeconfig),
+        "leader-elect": "false",
+        "profiling": "false",
+        "secure-port": "10259",
+        "tls-cert-file": str(tls / "serving-kube-scheduler.crt"),
+        "tls-private-key-file": str(tls / "serving-kube-scheduler.key"),
+    }
+    return merged(defaults, config.list("kube-scheduler-arg"), disk, address)
 
 
 def merged(defaults: Mapping[str, str], extra: Sequence[str], disk: Path, address: str) -> list[str]:

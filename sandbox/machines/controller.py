@@ -3,7 +3,6 @@
 import asyncio
 import datetime
 from collections.abc import Callable, Collection, Mapping
-from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -12,7 +11,8 @@ from .cluster import Cluster
 from .etcd import EtcdError
 from .facts import ServerFacts
 from .kubelet import ETCD_FINALIZER, MEMBER, UNINITIALIZED, condition, forget_password
-from .manager import start_manager
+from .programs import keep_programs
+from .tools import Tools
 
 _INTERVAL: Final = 0.5
 _HEARTBEAT_SECONDS: Final = 60
@@ -37,7 +37,7 @@ class Controller:
         machine: The machine with this provider id, or else this name; None when it is gone. Dedicated ones have a
             negative id.
         addresses: Loopback addresses of all machines that there are.
-        manager: The controller manager's program.
+        tools: The controller manager and the scheduler.
         say: Where troubles are told.
     """
 
@@ -46,11 +46,11 @@ class Controller:
         cluster: Cluster,
         machine: Callable[[str, str], ServerFacts | None],
         addresses: Callable[[], Collection[str]],
-        manager: Path,
+        tools: Tools,
         say: Callable[[str], None],
     ) -> None:
         self._cluster, self._machine, self._addresses = cluster, machine, addresses
-        self._binary, self._say = manager, say
+        self._tools, self._say = tools, say
 
     async def work(self) -> None:
         """For ever."""
@@ -63,7 +63,7 @@ class Controller:
 
     async def look(self) -> None:
         """One round. Nodes are initialised, reported on, and deleted with their machines."""
-        await self._keep_manager()
+        await keep_programs(self._tools, self._cluster.live)
         if not self._cluster.live:
             return
         nodes: list[Node] = (await self._cluster.ask("GET", "/api/v1/nodes"))["items"]
@@ -75,13 +75,6 @@ class Controller:
             except (ApiError, EtcdError) as error:
                 self._say(f"controller: {_name(node)}: {error}")
         await self._forget_lost_learners(members)
-
-    async def _keep_manager(self) -> None:
-        """One controller manager runs, on the machine of the server that has served longest; it ends with it."""
-        running = [server for server in self._cluster.live if server.manager is not None and server.manager.runs]
-        if not running and self._cluster.live:
-            server = self._cluster.live[0]
-            server.manager = await start_manager(self._binary, server)
 
     # -- Nodes
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 
 @dataclass(frozen=True)
@@ -12,6 +12,25 @@ class Attachment:
     network_id: int
     ip: str
     mac: str = ""
+
+
+@dataclass(frozen=True)
+class Size:
+    """What a machine has.
+
+    Args:
+        cores: As the kernel counts them.
+        memory_gb: GiB.
+        disk_gb: GB.
+    """
+
+    cores: int = 4
+    memory_gb: float = 8
+    disk_gb: int = 80
+
+
+DEDICATED: Final = Size(20, 64, 1900)
+"""A GEX44's, the smallest dedicated machine with a GPU: nobody tells the sandbox which model was rented."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +45,7 @@ class ServerFacts:
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
     location: str = ""
     server_type: str = ""
+    size: Size = Size()
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A stand-in for the kubelet: a Node as k3s registers it, under the node's own identity. It runs no pods."""
+"""A stand-in for the kubelet: a Node as k3s registers it, under the node's own identity. `Pods` runs its pods."""
 
 import asyncio
 import datetime
@@ -11,8 +11,10 @@ from .api import MERGE, STRATEGIC, Api, ApiError
 from .certificates import Authority, write_private
 from .cluster import Cluster
 from .configuration import STATE, K3sConfig
+from .facts import Size
 from .join import RefusedError
 from .root import Root
+from .sizes import allocatable, capacity
 
 UNINITIALIZED: Final = "node.cloudprovider.kubernetes.io/uninitialized"
 MEMBER: Final = "etcd.k3s.cattle.io/node-name"
@@ -34,13 +36,14 @@ class Kubelet:
         config: k3s's configuration.
         root: The machine's disk.
         architecture: As ``uname -m`` tells it.
+        size: Of the machine.
         member: Name of its etcd member; empty for agents.
     """
 
-    def __init__(self, config: K3sConfig, root: Root, architecture: str, member: str = "") -> None:
+    def __init__(self, config: K3sConfig, root: Root, architecture: str, size: Size, member: str = "") -> None:
         self.name = config.text("node-name")
         self.config = config
-        self._root, self._member = root, member
+        self._root, self._size, self._member = root, size, member
         self._architecture = _ARCHITECTURES.get(architecture, architecture)
 
     async def register(self, cluster: Cluster) -> None:
@@ -58,13 +61,14 @@ class Kubelet:
             except ApiError as error:
                 if error.status != 409:
                     raise
+            # Who hears of the status may ask at once whether the machine runs.
+            cluster.kubelets[self.name] = self
             version = (await own.ask("GET", "/version"))["gitVersion"]
             await own.ask("PATCH", f"/api/v1/nodes/{self.name}/status", self._status(version), STRATEGIC)
         finally:
             await own.close()
         # What k3s adds itself: kubelets may not.
         await cluster.ask("PATCH", f"/api/v1/nodes/{self.name}", {"metadata": self._additions()}, MERGE)
-        cluster.kubelets[self.name] = self
 
     def node(self) -> dict[str, Any]:
         """The Node as it registers itself."""
@@ -80,7 +84,11 @@ class Kubelet:
         spec: dict[str, Any] = {"taints": taints} if taints else {}
         if provider := self.config.argument("kubelet", "provider-id"):
             spec["providerID"] = provider
-        annotations = {"alpha.kubernetes.io/provided-node-ip": self.config.text("node-ip")}
+        annotations = {
+            "alpha.kubernetes.io/provided-node-ip": self.config.text("node-ip"),
+            # Without it nobody attaches volumes to the machine.
+            "volumes.kubernetes.io/controller-managed-attach-detach": "true",
+        }
         metadata = {"name": self.name, "labels": labels, "annotations": annotations}
         return {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": spec}
 
@@ -94,7 +102,6 @@ class Kubelet:
         }
 
     def _status(self, version: str) -> dict[str, Any]:
-        capacity = {"cpu": "4", "memory": "8Gi", "ephemeral-storage": "80Gi", "pods": "110"}
         conditions = [
             condition(f"{kind}Pressure", "False", f"KubeletHasNo{kind}Pressure") for kind in ("Memory", "Disk", "PID")
         ]
@@ -106,8 +113,8 @@ class Kubelet:
                     {"type": "InternalIP", "address": self.config.text("node-ip")},
                     {"type": "Hostname", "address": self.name},
                 ],
-                "capacity": capacity,
-                "allocatable": capacity,
+                "capacity": capacity(self._size, self.config),
+                "allocatable": allocatable(self._size, self.config),
                 "conditions": conditions,
                 "nodeInfo": {
                     "architecture": self._architecture,

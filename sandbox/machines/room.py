@@ -3,11 +3,12 @@
 import asyncio
 import contextlib
 import shutil
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from ..world import Clock
+from .addons import install_addons
 from .addresses import Addresses
 from .api import ApiError
 from .balancer import Balancer
@@ -15,16 +16,22 @@ from .cluster import Cluster, join
 from .configuration import K3sConfig
 from .controller import Controller
 from .etcd import EtcdError
-from .facts import Attachment, BalancerFacts, ServerFacts
+from .facts import DEDICATED, Attachment, BalancerFacts, ServerFacts
 from .join import Endpoint, RefusedError, Token
 from .kubelet import Kubelet
 from .machine import Machine
 from .metadata import Metadata
+from .pods import Pods
 from .root import Root
 from .server import Server
 from .tools import Tools
+from .watching import Watching
 
 _API_PORT: Final = 6443
+_PAUSE: Final = 0.5
+
+Attendant = Callable[[Watching, Callable[[str], None]], Coroutine[Any, Any, None]]
+"""Works in a cluster until it is cancelled; told how the cluster is watched, and where to tell of troubles."""
 
 
 class MachineRoom:
@@ -36,6 +43,7 @@ class MachineRoom:
         tools: Of control-plane servers; needed to boot in full.
         octet: N of the sandbox's 127.N.0.0/16.
         boot: ``full`` starts k3s's parts; ``booted`` runs each boot script once and starts no k3s; ``off`` runs nothing.
+        attendants: What works in each cluster besides.
     """
 
     def __init__(
@@ -46,12 +54,14 @@ class MachineRoom:
         *,
         octet: int,
         boot: Literal["full", "booted", "off"] = "full",
+        attendants: Sequence[Attendant] = (),
     ) -> None:
         # Machines take the time that they take: nothing here is virtual.
         del clock
         self._directory = directory
         self._tools = tools if boot == "full" else None
         self._off = boot == "off"
+        self._attendants = attendants
         for left in ("machines", "addresses"):
             shutil.rmtree(directory / left, ignore_errors=True)
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -59,7 +69,7 @@ class MachineRoom:
         self._machines: dict[int, Machine] = {}
         self._balancers: dict[int, Balancer] = {}
         self._clusters: list[Cluster] = []
-        self._controllers: dict[Cluster, asyncio.Task[None]] = {}
+        self._attended: dict[Cluster, asyncio.Task[None]] = {}
         self._metadata = Metadata(self._at)
         self._metadata_urls: dict[str, str] = {}
         self._work: set[asyncio.Task[None]] = set()
@@ -135,7 +145,7 @@ class MachineRoom:
         `delete`.
         """
         self._dedicated -= 1
-        self.power_on(ServerFacts(self._dedicated, name, user_data, attachments=attachments))
+        self.power_on(ServerFacts(self._dedicated, name, user_data, attachments=attachments, size=DEDICATED))
         return self._dedicated
 
     async def settled(self) -> None:
@@ -146,10 +156,10 @@ class MachineRoom:
     async def close(self) -> None:
         """End everything that runs. Disks stay."""
         await self.settled()
-        for controller in self._controllers.values():
-            controller.cancel()
-        await asyncio.gather(*self._controllers.values(), return_exceptions=True)
-        self._controllers.clear()
+        for attended in self._attended.values():
+            attended.cancel()
+        await asyncio.gather(*self._attended.values(), return_exceptions=True)
+        self._attended.clear()
         await asyncio.gather(*(balancer.close() for balancer in self._balancers.values()))
         await asyncio.gather(*(machine.power_off() for machine in self._machines.values()))
         await self._metadata.close()
@@ -230,10 +240,10 @@ class MachineRoom:
             cluster.seats.discard(id)
             if not cluster.seats:
                 self._clusters.remove(cluster)
-                controller = self._controllers.pop(cluster, None)
-                if controller is not None:
-                    controller.cancel()
-                    await asyncio.gather(controller, return_exceptions=True)
+                attended = self._attended.pop(cluster, None)
+                if attended is not None:
+                    attended.cancel()
+                    await asyncio.gather(attended, return_exceptions=True)
 
     async def _balance(self, facts: BalancerFacts) -> None:
         balancer = self._balancers.get(facts.id)
@@ -275,9 +285,9 @@ class MachineRoom:
         try:
             starting = server.start(known, self._clusters, lambda: self._endpoint(machine, config))
             cluster = await starting
-            self._look_after(cluster, machine)
+            self._look_after(cluster, machine, config)
             machine.say(f"k3s-server: {server.name} serves the API")
-            kubelet = Kubelet(config, machine.root, machine.architecture, server.member.name)
+            kubelet = Kubelet(config, machine.root, machine.architecture, machine.facts.size, server.member.name)
             await kubelet.register(cluster)
             machine.say(f"k3s-server: {server.name} is a Node")
             raise RefusedError(await server.ended())
@@ -290,7 +300,7 @@ class MachineRoom:
     async def _run_agent(self, machine: Machine, config: K3sConfig) -> None:
         token = Token.parse(config.text("token"))
         cluster, _ = await join(self._endpoint(machine, config), token, self._clusters, "node")
-        kubelet = Kubelet(config, machine.root, machine.architecture)
+        kubelet = Kubelet(config, machine.root, machine.architecture, machine.facts.size)
         try:
             await kubelet.register(cluster)
             machine.say(f"k3s-agent: {kubelet.name} is a Node")
@@ -311,15 +321,27 @@ class MachineRoom:
             return Endpoint(host, int(port or _API_PORT), loopback)
         raise RefusedError(f"failed to get CA certs: Get https://{host}:{port}/cacerts: no route to host")
 
-    def _look_after(self, cluster: Cluster, machine: Machine) -> None:
-        """A controller works for a cluster from the moment that its API is ready for the first time."""
-        assert self._tools is not None
+    def _look_after(self, cluster: Cluster, machine: Machine, config: K3sConfig) -> None:
+        """A cluster is attended to from the moment that its API is ready for the first time."""
         cluster.seats.add(machine.facts.id)
-        if cluster not in self._controllers:
-            controller = Controller(
-                cluster, self._find, self._all_addresses, self._tools.kube_controller_manager, machine.say
+        if cluster not in self._attended:
+            work = self._attend(cluster, machine.say, config)
+            self._attended[cluster] = asyncio.get_running_loop().create_task(work)
+
+    async def _attend(self, cluster: Cluster, say: Callable[[str], None], config: K3sConfig) -> None:
+        """Until the cluster is gone."""
+        assert self._tools is not None
+        watching = Watching(cluster)
+        controller = Controller(cluster, self._find, self._all_addresses, self._tools, say)
+        try:
+            await asyncio.gather(
+                controller.work(),
+                Pods(watching, say).work(),
+                _begin(cluster, config),
+                *(attendant(watching, say) for attendant in self._attendants),
             )
-            self._controllers[cluster] = asyncio.get_running_loop().create_task(controller.work())
+        finally:
+            await watching.close()
 
     # -- looking up
 
@@ -344,3 +366,14 @@ class MachineRoom:
             machine.architecture,
             None if self._tools else 1,
         )
+
+
+async def _begin(cluster: Cluster, config: K3sConfig) -> None:
+    """What a new cluster starts with; an API that has just begun has no namespaces yet."""
+    while True:
+        try:
+            await install_addons(cluster, config)
+        except ApiError:
+            await asyncio.sleep(_PAUSE)
+        else:
+            return

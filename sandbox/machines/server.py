@@ -45,8 +45,8 @@ class Server:
         self.serves = False
         self.fingerprint = ""
         self.api: Process | None = None
-        self.manager: Process | None = None
-        """The cluster's controller manager, when it runs on this machine."""
+        self.programs: dict[str, Process] = {}
+        """The cluster's controller manager and scheduler by name, when they run on this machine."""
         self.member: Member
         self.supervisor: Api
         self.cluster: Cluster | None = None
@@ -108,7 +108,7 @@ class Server:
             self.cluster.servers.remove(self)
         if hasattr(self, "supervisor"):
             await self.supervisor.close()
-        for process in (self.manager, self.api):
+        for process in (*self.programs.values(), self.api):
             if process is not None:
                 await process.stop(at_once=True)
         if hasattr(self, "member"):
@@ -227,11 +227,13 @@ class Server:
             server.issue(tls / "serving-kube-apiserver", "kube-apiserver", usages=(SERVER,), names=names)
         )
         local = ["127.0.0.1", "localhost", self.address]
-        server.issue(tls / "serving-kube-controller-manager", "kube-controller-manager", usages=(SERVER,), names=local)
+        for name in ("kube-controller-manager", "kube-scheduler"):
+            server.issue(tls / f"serving-{name}", name, usages=(SERVER,), names=local)
         masters = "system:masters"
         client.issue(tls / "client-kube-apiserver", "system:apiserver", organization=masters)
         client.issue(tls / "client-supervisor", "system:k3s-supervisor", organization=masters)
         client.issue(tls / "client-controller", "system:kube-controller-manager")
+        client.issue(tls / "client-scheduler", "system:kube-scheduler")
         proxy.issue(tls / "client-auth-proxy", "system:auth-proxy", usages=(CLIENT,))
         for authority, name in ((server, "server-ca"), (client, "client-ca")):
             write_private(tls / f"{name}.nochain.crt", pem(authority.chain[:1]).encode())

@@ -15,7 +15,7 @@ from sandbox.clouds import Options, ThreadedClouds
 from sandbox.deployment import Deployment
 from sandbox.engine import Engine, EngineError
 from sandbox.inventory import read_buckets
-from sandbox.machines import Tools
+from sandbox.machines import PROGRAMS, Tools
 from sandbox.object_store import ObjectStore
 from sandbox.scratch import read
 from sandbox.toolchain import Tool, find_tool
@@ -45,7 +45,7 @@ def cli() -> Tool:
 @pytest.fixture(scope="session")
 def tools() -> Tools:
     """What real control planes are made of."""
-    return Tools(*(needed(name).path for name in ("etcd", "kube-apiserver", "kube-controller-manager")))
+    return Tools(*(needed(name).path for name in PROGRAMS))
 
 
 @dataclass

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import pytest
 
 from sandbox.clouds import Loopback
-from sandbox.machines import MachineRoom, Tools
+from sandbox.machines import PROGRAMS, MachineRoom, Tools
 from sandbox.toolchain import find_tool
 from sandbox.world import Clock
 
@@ -67,13 +67,14 @@ class Running:
 
 def tools() -> Tools:
     """Real programs; tests that need them are skipped where there are none."""
-    names = ("etcd", "kube-apiserver", "kube-controller-manager")
     given = os.environ.get("SANDBOX_TOOLS")
     if given:
-        return Tools(*(Path(given) / name for name in names))
-    found = [find_tool(name) for name in names]
+        return Tools(*(Path(given) / name for name in PROGRAMS))
+    found = [find_tool(name) for name in PROGRAMS]
     if None in found:
-        pytest.skip("no etcd, kube-apiserver or kube-controller-manager in the cache: `make toolchain` gets them")
+        pytest.skip(
+            "not all of etcd, kube-apiserver, -controller-manager and -scheduler are in the cache: `make toolchain` gets them"
+        )
     return Tools(*(tool.path for tool in found if tool is not None))
 
 
