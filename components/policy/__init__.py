@@ -1,0 +1,52 @@
+"""What tenants may run, and who may do what."""
+
+from .constraints import (
+    ENFORCEMENTS,
+    MESH_CALLERS,
+    PLATFORM_NAMESPACES,
+    Enforcement,
+    Rules,
+    config,
+    constraints,
+    isolation,
+)
+from .escalation import Finding, escalations
+from .marks import tenant_annotations
+from .personas import (
+    BREAK_GLASS_GROUP,
+    CLUSTER_PERSONAS,
+    OPERATED_NAMESPACES,
+    SYNC_ACCOUNT,
+    TenantGroups,
+    cluster_roles,
+    persona_bindings,
+    tenant_role_bindings,
+)
+from .policy import Policy, PolicyArgs
+from .templates import constraint_templates, kind_of
+
+__all__ = [
+    "BREAK_GLASS_GROUP",
+    "CLUSTER_PERSONAS",
+    "ENFORCEMENTS",
+    "MESH_CALLERS",
+    "OPERATED_NAMESPACES",
+    "PLATFORM_NAMESPACES",
+    "SYNC_ACCOUNT",
+    "Enforcement",
+    "Finding",
+    "Policy",
+    "PolicyArgs",
+    "Rules",
+    "TenantGroups",
+    "cluster_roles",
+    "config",
+    "constraint_templates",
+    "constraints",
+    "escalations",
+    "isolation",
+    "kind_of",
+    "persona_bindings",
+    "tenant_annotations",
+    "tenant_role_bindings",
+]

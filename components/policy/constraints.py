@@ -1,0 +1,194 @@
+"""Constraints: one of each kind, where it holds, and whether it records, tells or refuses."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal, cast
+
+import yaml
+
+from ..problem import Problem
+from .marks import ENVIRONMENT, TENANCY
+
+Manifest = dict[str, Any]
+Enforcement = Literal["dryrun", "warn", "deny"]
+
+ENFORCEMENTS: Final[Sequence[Enforcement]] = ("dryrun", "warn", "deny")
+NAME: Final = "platform"
+"""Of every constraint: there is one of each kind."""
+_API: Final = "constraints.gatekeeper.sh/v1beta1"
+_LISTING: Final = Path(__file__).resolve().parent / "constraints.yaml"
+
+PLATFORM_NAMESPACES: Final = (
+    "argocd",
+    "cert-manager",
+    "external-secrets",
+    "gatekeeper-system",
+    "gpu",
+    "kube-node-lease",
+    "kube-public",
+    "kube-system",
+    "linkerd",
+    "linkerd-cni",
+    "longhorn-system",
+    "monitoring",
+    "object-store",
+    "openbao",
+    "platform",
+    "reloader",
+    "traefik",
+)
+"""Namespaces that the platform's own layers make. What keeps tenants apart holds in all others, whoever made them."""
+
+PLATFORM_USERS: Final = ("system:masters", "system:serviceaccounts:external-secrets", "system:serviceaccounts:kube-system")
+"""Groups that write what is the platform's in a tenant's namespace: the deployment itself, and controllers.
+
+Not Argo CD's: it writes what tenants tell it.
+"""
+
+MESH_IMAGES: Final = ("cr.l5d.io/linkerd/proxy",)
+"""What the mesh puts into pods before constraints see them, and which no tenant has a say in."""
+
+MESH_CALLERS: Final = ("traefik", "monitoring")
+"""Namespaces whose pods any tenant may let call its own."""
+
+_PODS: Final = (
+    {"apiGroups": [""], "kinds": ["Pod", "ReplicationController"]},
+    {"apiGroups": ["apps"], "kinds": ["DaemonSet", "Deployment", "ReplicaSet", "StatefulSet"]},
+    {"apiGroups": ["batch"], "kinds": ["CronJob", "Job"]},
+)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What is configured of the constraints.
+
+    Args:
+        enforcement: Of those that are neither tenants' isolation nor audit.
+        registries: Prefixes of images, each ending with ``/``.
+        overrides: Kind → enforcement.
+        storage_classes: What tenants' claims may be made of.
+        platform_namespaces: Where the platform's own pods are.
+    """
+
+    enforcement: Enforcement
+    registries: Sequence[str]
+    overrides: Mapping[str, Enforcement] = field(default_factory=dict[str, Enforcement])
+    storage_classes: Sequence[str] = ("hcloud-volumes", "longhorn")
+    platform_namespaces: Sequence[str] = PLATFORM_NAMESPACES
+
+
+def listing() -> dict[str, Mapping[str, Any]]:
+    """What components/policy/constraints.yaml says of each kind."""
+    return cast("dict[str, Mapping[str, Any]]", yaml.safe_load(_LISTING.read_text(encoding="utf-8")))
+
+
+def isolation() -> frozenset[str]:
+    """Kinds that keep tenants apart: they refuse whatever is configured."""
+    return frozenset(kind for kind, each in listing().items() if each["set"] == "isolation")
+
+
+def problems(rules: Rules) -> list[Problem]:
+    """What is wrong with ``rules``; keys as config/platform.yaml has them."""
+    known = listing()
+    found: list[Problem] = []
+    for kind, enforcement in rules.overrides.items():
+        key = f"policy.overrides.{kind}"
+        if kind not in known:
+            found.append(Problem(key, enforcement, "names no constraint", f"one of: {', '.join(sorted(known))}"))
+        elif enforcement not in ENFORCEMENTS:
+            found.append(_enforcement(key, enforcement))
+        elif enforcement != "deny" and known[kind]["set"] == "isolation":
+            found.append(Problem(key, enforcement, "keeps tenants apart, and is always denied", "remove the override"))
+    if rules.enforcement not in ENFORCEMENTS:
+        found.append(_enforcement("policy.enforcement", rules.enforcement))
+    if not rules.registries:
+        found.append(Problem("image_registries", [], "is empty: no image could run", "name at least one registry"))
+    for number, registry in enumerate(rules.registries):
+        if not registry.endswith("/"):
+            problem = "does not end with '/': it would allow any registry whose name begins like it"
+            found.append(Problem(f"image_registries[{number}]", registry, problem, f"write {registry}/"))
+    return found
+
+
+def _enforcement(key: str, value: str) -> Problem:
+    return Problem(key, value, "is no enforcement", f"one of: {', '.join(ENFORCEMENTS)}")
+
+
+def constraints(rules: Rules) -> list[Manifest]:
+    """One constraint of each kind, sorted."""
+    return [_constraint(kind, each, rules) for kind, each in sorted(listing().items())]
+
+
+def _constraint(kind: str, each: Mapping[str, Any], rules: Rules) -> Manifest:
+    given = dict(each.get("parameters", {})) | _computed(kind, rules)
+    return {
+        "apiVersion": _API,
+        "kind": kind,
+        "metadata": {"name": NAME},
+        "spec": {
+            "enforcementAction": _action(kind, each["set"], rules),
+            "match": _match(each, rules),
+            **({"parameters": given} if given else {}),
+        },
+    }
+
+
+def _action(kind: str, group: str, rules: Rules) -> Enforcement:
+    if group == "isolation":
+        return "deny"
+    return rules.overrides.get(kind, "dryrun" if group == "audit" else rules.enforcement)
+
+
+def _match(each: Mapping[str, Any], rules: Rules) -> Manifest:
+    kinds = [dict(entry) for entry in (_PODS if each["kinds"] == "pods" else each["kinds"])]
+    tenants = {TENANCY: "tenant"}
+    match each["where"]:
+        case "tenants":
+            return {"kinds": kinds, "namespaceSelector": {"matchLabels": tenants}}
+        case "production":
+            return {"kinds": kinds, "namespaceSelector": {"matchLabels": tenants | {ENVIRONMENT: "production"}}}
+        case "outside":
+            return {"kinds": kinds, "excludedNamespaces": sorted(rules.platform_namespaces)}
+        case _:
+            return {"kinds": kinds}
+
+
+def _computed(kind: str, rules: Rules) -> dict[str, Any]:
+    mesh = list(MESH_IMAGES)
+    match kind:
+        case "K8sAllowedReposv2":
+            return {"allowed": list(rules.registries), "mesh": mesh}
+        case "K8sDisallowedTags" | "K8sImageDigests" | "K8sRequiredResources" | "K8sRequiredProbes":
+            return {"mesh": mesh}
+        case "K8sStorageClass":
+            return {"allowed": list(rules.storage_classes)}
+        case "TenantTraefik" | "TenantSecretStore":
+            return {"platform": list(PLATFORM_USERS)}
+        case "TenantNetworkPolicy":
+            return {"platform": list(PLATFORM_USERS), "callers": list(MESH_CALLERS)}
+        case "TenantMesh":
+            return {"callers": list(MESH_CALLERS)}
+        case _:
+            return {}
+
+
+def config(platform_namespaces: Sequence[str] = PLATFORM_NAMESPACES) -> Manifest:
+    """Gatekeeper's own Config: what it keeps in mind, and where it does not look at all.
+
+    The platform's namespaces are not looked at: a webhook that is wrong must not be able to hold up what runs the cluster.
+    """
+    kept = [
+        {"group": "", "version": "v1", "kind": "Namespace"},
+        {"group": "apps", "version": "v1", "kind": "Deployment"},
+        {"group": "apps", "version": "v1", "kind": "StatefulSet"},
+        {"group": "networking.k8s.io", "version": "v1", "kind": "Ingress"},
+        {"group": "traefik.io", "version": "v1alpha1", "kind": "IngressRoute"},
+    ]
+    unseen = [{"excludedNamespaces": sorted(platform_namespaces), "processes": ["audit", "webhook"]}]
+    return {
+        "apiVersion": "config.gatekeeper.sh/v1alpha1",
+        "kind": "Config",
+        "metadata": {"name": "config", "namespace": "gatekeeper-system"},
+        "spec": {"match": unseen, "sync": {"syncOnly": kept}},
+    }

@@ -1,0 +1,88 @@
+"""Gatekeeper, the constraints on what tenants run, and who may do what in the cluster."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, NotRequired, TypedDict
+
+import pulumi
+
+from ..layer import ChartPin, Layer, from_api_server, from_prometheus, to_api_server, within
+from ..problem import Problem, refuse
+from .constraints import PLATFORM_NAMESPACES, Enforcement, Rules, config, constraints, problems
+from .personas import cluster_roles, persona_bindings, persona_problems
+from .templates import constraint_templates, kind_of
+
+NAMESPACE: Final = "gatekeeper-system"
+CHART: Final = "gatekeeper"
+_WEBHOOK_PORT: Final = 8443
+_METRICS_PORT: Final = 8888
+_UNMANAGED: Final = {"admission.gatekeeper.sh/ignore": "no-self-managing"}
+
+
+class PolicyArgs(TypedDict):
+    charts: Mapping[str, ChartPin]
+    """Pin of ``gatekeeper``."""
+    enforcement: Enforcement
+    """``dryrun`` records, ``warn`` tells, ``deny`` refuses. What keeps tenants apart is always refused."""
+    registries: Sequence[str]
+    """Where tenants' images may come from: prefixes, each ending with ``/``."""
+    overrides: NotRequired[Mapping[str, Enforcement]]
+    """By kind of constraint, where it differs; none unless told."""
+    personas: NotRequired[Mapping[str, Sequence[str]]]
+    """Persona → groups as the API server knows them, for those that hold in the whole cluster; nobody unless told."""
+    storage_classes: NotRequired[Sequence[str]]
+    """What tenants' claims may be made of; the platform's two unless told."""
+    platform_namespaces: NotRequired[Sequence[str]]
+    """Where tenants' rules do not hold; `PLATFORM_NAMESPACES` unless told."""
+
+
+class Policy(Layer):
+    """What tenants may run, and what people may do.
+
+    The webhook fails open: one that fails closed can lock everybody out. What must hold while it is away is held by others:
+    Pod Security, RBAC (no persona of a tenant may make what the constraints refuse), quotas and network policies.
+
+    Raises:
+        ProblemsError: an override names no constraint or would weaken what keeps tenants apart, a registry does not end
+            with ``/``, a persona is unknown, the chart is not pinned.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        args: PolicyArgs,
+        opts: pulumi.ResourceOptions | None = None,
+        after: Sequence[pulumi.Resource] = (),
+    ) -> None:
+        super().__init__("Policy", name, args, PolicyArgs, opts, after)
+        personas = args.get("personas", {})
+        namespaces = tuple(args.get("platform_namespaces", PLATFORM_NAMESPACES))
+        rules = Rules(
+            args["enforcement"],
+            tuple(args["registries"]),
+            dict(args.get("overrides", {})),
+            tuple(args.get("storage_classes", Rules.storage_classes)),
+            namespaces,
+        )
+        pinned = CHART in args["charts"]
+        missing = [Problem(f"charts.{CHART}", None, "is not pinned", "give its repository and version")]
+        refuse(name, [*problems(rules), *persona_problems(personas), *([] if pinned else missing)])
+        release = self._gatekeeper(args["charts"][CHART])
+        self.manifest(config(namespaces), release)
+        templates = {kind_of(template): self.manifest(template, release) for template in constraint_templates()}
+        for constraint in constraints(rules):
+            self.manifest(constraint, templates[constraint["kind"]])
+        for manifest in [*cluster_roles(), *persona_bindings(personas)]:
+            self.manifest(manifest)
+        self.finish()
+
+    def _gatekeeper(self, pin: ChartPin) -> pulumi.Resource:
+        flows = [
+            to_api_server(),
+            from_api_server(_WEBHOOK_PORT),
+            from_prometheus(_METRICS_PORT),
+            # The release is done when its probe was answered by the webhook.
+            *within("probe", _WEBHOOK_PORT),
+        ]
+        namespace = self.namespace(NAMESPACE, "restricted", flows=flows, labels=_UNMANAGED)
+        return self.install(CHART, pin, NAMESPACE, needs=[namespace])
+
