@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import ClassVar, Final
 
 from .check import Failure, check_inputs
@@ -30,10 +31,14 @@ class Surroundings:
     Args:
         now: The clock, for validity periods.
         skipped: Packages whose resources are checked, and made nowhere.
+        real_charts: Whether Helm fetches upstream's charts, which stand-ins are made for otherwise.
+        definitions: Directory of real definitions for the stand-ins (see `sandbox.charts.definitions`).
     """
 
     now: Callable[[], datetime.datetime] = lambda: datetime.datetime.now(datetime.UTC)
     skipped: frozenset[str] = frozenset()
+    real_charts: bool = False
+    definitions: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent import futures
+from pathlib import Path
 from typing import Any, TypeVar
 
 import grpc
@@ -26,6 +27,12 @@ from .values import decode, encode, plain
 
 SKIPPED_VARIABLE = "SANDBOX_SKIPPED"
 """Names of packages, with commas between, whose resources are made nowhere (see `skipped`)."""
+
+CHARTS_VARIABLE = "SANDBOX_CHARTS"
+"""``real``: Helm fetches charts. Otherwise they are stand-ins."""
+
+DEFINITIONS_VARIABLE = "SANDBOX_DEFINITIONS"
+"""Directory of real definitions for the stand-ins."""
 
 _WORKERS = 16
 _ORPHANED_SECONDS = 1.0
@@ -203,8 +210,13 @@ def _name(urn: str) -> str:
 
 
 def surroundings_from_environment() -> Surroundings:
-    """What the environment says about packages to skip."""
-    return Surroundings(skipped=frozenset(os.environ.get(SKIPPED_VARIABLE, "").split(",")) - {""})
+    """What the environment says about packages to skip, and about charts."""
+    definitions = os.environ.get(DEFINITIONS_VARIABLE)
+    return Surroundings(
+        skipped=frozenset(os.environ.get(SKIPPED_VARIABLE, "").split(",")) - {""},
+        real_charts=os.environ.get(CHARTS_VARIABLE) == "real",
+        definitions=Path(definitions) if definitions else None,
+    )
 
 
 def serve(name: str) -> int:
@@ -226,5 +238,7 @@ def serve(name: str) -> int:
     parent = os.getppid()
     while not stopped.wait(_ORPHANED_SECONDS) and os.getppid() == parent:
         pass
+    # What waits would keep the process, and what it started, for as long as it may wait.
+    package.cancel()
     server.stop(grace=1).wait()
     return 0

@@ -157,7 +157,7 @@ def test_releases_and_custom_resources_are_checked_too() -> None:
     release = Target("kubernetes:helm.sh/v3:Release", "cilium")
     checked = package.check(release, {"chart": "cilium", "name": "cilium", "namespace": "kube-system", "valuess": {}})
     assert [str(failure) for failure in checked.failures] == ["valuess: unknown property, did you mean 'values'?"]
-    with pytest.raises(ProviderError, match="it has no Helm"):
+    with pytest.raises(ProviderError, match="has no kubeconfig"):
         package.create(release, {"chart": "cilium", "name": "cilium", "namespace": "kube-system"}, preview=False)
     issuer = Target("kubernetes:cert-manager.io/v1:Issuer", "internal")
     given: dict[str, Any] = {"apiVersion": "cert-manager.io/v1", "kind": "Issuer", "metadata": {"name": "internal"}}

@@ -18,6 +18,8 @@ from sandbox.plugins.package import Package
 from sandbox.plugins.packages import open_package
 from sandbox.toolchain import find_tool
 
+from .played import NODE
+
 HOST = "127.76.0.1"
 START_SECONDS = 60
 
@@ -161,6 +163,14 @@ def kinds(api: client.ApiClient) -> dynamic.DynamicClient:
 @pytest.fixture(scope="session")
 def core(api: client.ApiClient) -> client.CoreV1Api:
     return client.CoreV1Api(api)
+
+
+@pytest.fixture(scope="session")
+def node(core: client.CoreV1Api) -> None:
+    """Where pods are."""
+    core.create_node({"metadata": {"name": NODE}})
+    # A new Node is not ready, and nobody else would say that it is.
+    core.patch_node(NODE, {"spec": {"taints": None}})
 
 
 @pytest.fixture

@@ -1,9 +1,8 @@
 """Creations and updates end when objects are ready, as their real controllers say; pods are played by a stand-in."""
 
-import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,70 +11,9 @@ from kubernetes import client
 from sandbox.plugins.package import Package, PartiallyCreated, ProviderError, Target
 from sandbox.plugins.packages.kubernetes import awaits
 
-pytestmark = pytest.mark.engine
+from .played import FAILS, PULLS, RUNS, SUCCEEDS, pods
 
-RUNS: dict[str, Any] = {
-    "phase": "Running",
-    "conditions": [
-        {"type": each, "status": "True"} for each in ("PodScheduled", "Initialized", "Ready", "ContainersReady")
-    ],
-    "podIP": "10.42.0.9",
-    "podIPs": [{"ip": "10.42.0.9"}],
-}
-SUCCEEDS: dict[str, Any] = {"phase": "Succeeded"}
-FAILS: dict[str, Any] = {"phase": "Failed"}
-PULLS: dict[str, Any] = {
-    "phase": "Pending",
-    "containerStatuses": [
-        {
-            "name": "it",
-            "image": "none",
-            "imageID": "",
-            "ready": False,
-            "restartCount": 0,
-            "state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}},
-        }
-    ],
-}
-
-
-NODE = "node-1"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def node(core: client.CoreV1Api) -> None:
-    """Where pods are."""
-    core.create_node({"metadata": {"name": NODE}})
-    # A new Node is not ready, and nobody else would say that it is.
-    core.patch_node(NODE, {"spec": {"taints": None}})
-
-
-@contextlib.contextmanager
-def pods(core: client.CoreV1Api, namespace: str, status: dict[str, Any]) -> Iterator[None]:
-    """Within the block, all pods of the namespace are bound to the Node and get this status."""
-    over = threading.Event()
-
-    def play() -> None:
-        done: set[str] = set()
-        while not over.wait(0.05):
-            for pod in core.list_namespaced_pod(namespace).items:
-                if pod.metadata.uid not in done and pod.metadata.deletion_timestamp is None:
-                    target = {"apiVersion": "v1", "kind": "Node", "name": NODE}
-                    binding = {"metadata": {"name": pod.metadata.name}, "target": target}
-                    core.create_namespaced_pod_binding(pod.metadata.name, namespace, binding, _preload_content=False)
-                    core.patch_namespaced_pod_status(pod.metadata.name, namespace, {"status": status})
-                    done.add(pod.metadata.uid)
-                elif pod.metadata.deletion_timestamp is not None:
-                    with contextlib.suppress(client.ApiException):
-                        core.delete_namespaced_pod(pod.metadata.name, namespace, grace_period_seconds=0)
-
-    player = threading.Thread(target=play)
-    player.start()
-    try:
-        yield
-    finally:
-        over.set()
-        player.join()
+pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("node")]
 
 
 def given(namespace: str, **annotations: str) -> dict[str, Any]:

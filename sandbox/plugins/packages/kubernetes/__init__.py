@@ -9,6 +9,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final, cast
 
+from ....toolchain import find_tool
 from ...check import Failure
 from ...package import (
     Change,
@@ -25,9 +26,10 @@ from ...package import (
 )
 from ...schema import schema_of
 from ...values import Properties, Unknown, contains, without_nulls
-from . import awaits, configuration, fields, objects
+from . import awaits, configuration, fields, objects, releases
 from . import inputs as inputs_of
 from .cluster import ApiError, Cluster, Manifest, UnknownKindError, UnreachableError
+from .helm import Helm
 
 _PAUSES: Final = (1.0, 2.0, 4.0, 8.0, 16.0)
 """Seconds between tries of a creation whose namespace or definition is not there yet."""
@@ -45,6 +47,7 @@ class Kubernetes(Package):
         super().__init__(*arguments)
         self._configured: Properties = {}
         self._cluster: Cluster | None = None
+        self._helm: Helm | None = None
         self._opening = threading.Lock()
         self._cancelled = threading.Event()
 
@@ -75,7 +78,7 @@ class Kubernetes(Package):
     def configure(self, inputs: Properties) -> None:
         super().configure(inputs)
         self._configured = inputs
-        self._cluster = None
+        self._cluster = self._helm = None
 
     # -- inputs
 
@@ -93,6 +96,15 @@ class Kubernetes(Package):
         if not checked.failures:
             inputs_of.name(target, checked.inputs, old or {})
             self._place(target, checked.inputs)
+        if not checked.failures and target.token == objects.RELEASE:
+            checked.failures.extend(
+                releases.check(
+                    checked.inputs,
+                    self._namespace(),
+                    real_charts=self.surroundings.real_charts,
+                    definitions=self.surroundings.definitions,
+                )
+            )
         return checked
 
     def _place(self, target: Target, inputs: Properties) -> None:
@@ -102,7 +114,7 @@ class Kubernetes(Package):
             return
         manifest = objects.manifest(target, inputs)
         try:
-            namespaced = self._reach(target).is_namespaced(manifest)
+            namespaced = self._reach().is_namespaced(manifest)
         except UnknownKindError:
             namespaced = True
         except ProviderError:
@@ -117,7 +129,7 @@ class Kubernetes(Package):
     def diff(self, target: Target, old: Properties, new: Properties, outputs: Properties) -> Change:
         change = super().diff(target, old, new, outputs)
         if target.token == objects.RELEASE:
-            return change
+            return releases.diff(change, new, outputs)
         before, after = objects.manifest(target, old), objects.manifest(target, new)
         if objects.is_patch(target.token):
             replaces = ["metadata"] if _place_of(before) != _place_of(after) else []
@@ -137,7 +149,7 @@ class Kubernetes(Package):
             return echoed
         manifest = objects.manifest(target, inputs)
         try:
-            cluster = self._reach(target)
+            cluster = self._reach()
             if not cluster.knows(manifest):
                 return echoed
             made = self._send_new(cluster, target, manifest, "", dry=True)
@@ -151,7 +163,9 @@ class Kubernetes(Package):
         return Created("", objects.outputs(target, inputs, made, ""))
 
     def make(self, target: Target, inputs: Properties) -> Created:
-        cluster, manifest = self._reach(target), objects.manifest(target, inputs)
+        if target.token == objects.RELEASE:
+            return self._releases().make(inputs)
+        cluster, manifest = self._reach(), objects.manifest(target, inputs)
         awaits.condition_of(manifest)
         manager = _manager(manifest, {})
         made = self._try_to_create(cluster, target, manifest, manager)
@@ -183,19 +197,24 @@ class Kubernetes(Package):
         return cluster.create(manifest, fields.CREATED_BY, dry=dry)
 
     def read(self, target: Target, id: str, inputs: Properties, outputs: Properties) -> Read | None:
-        known = inputs or outputs
-        place = objects.named_by(target, id)
-        if known:
-            place |= {name: value for name, value in objects.manifest(target, known).items() if name != "metadata"}
         try:
-            cluster = self._reach(target)
-            live = cluster.get(place)
+            if target.token == objects.RELEASE:
+                return self._releases().read(id, inputs, outputs)
+            return self._read(target, id, inputs, outputs)
         except UnreachableError as error:
             if self._configured.get("deleteUnreachable"):
                 return None
             if self._configured.get("skipUpdateUnreachable"):
                 return Read(outputs, inputs)
             raise UnreachableError(f"{target.name} cannot be read: {error}. {_GONE}") from error
+
+    def _read(self, target: Target, id: str, inputs: Properties, outputs: Properties) -> Read | None:
+        known = inputs or outputs
+        place = objects.named_by(target, id)
+        if known:
+            place |= {name: value for name, value in objects.manifest(target, known).items() if name != "metadata"}
+        cluster = self._reach()
+        live = cluster.get(place)
         if live is None:
             return None
         told = objects.outputs(target, inputs, live, _manager(place, outputs))
@@ -210,11 +229,14 @@ class Kubernetes(Package):
     def update(
         self, target: Target, id: str, old: Properties, new: Properties, outputs: Properties, *, preview: bool
     ) -> Properties:
+        if target.token == objects.RELEASE:
+            echoed = super().update(target, id, old, new, outputs, preview=True)
+            return echoed if preview else self._releases().change(new)
         manifest = objects.manifest(target, new)
-        if preview and (target.token == objects.RELEASE or contains(new, Unknown)):
+        if preview and contains(new, Unknown):
             return super().update(target, id, old, new, outputs, preview=True)
         try:
-            cluster = self._reach(target)
+            cluster = self._reach()
             if preview and not cluster.knows(manifest):
                 return dict(new)
             return self._update(cluster, target, id, manifest, new, outputs, dry=preview)
@@ -270,11 +292,22 @@ class Kubernetes(Package):
         return cluster.apply(manifest, manager, force=force, dry=dry)
 
     def delete(self, target: Target, id: str, outputs: Properties) -> None:
+        try:
+            if target.token == objects.RELEASE:
+                self._releases().remove(outputs)
+            else:
+                self._delete(target, id, outputs)
+        except UnreachableError as error:
+            if self._configured.get("deleteUnreachable"):
+                return
+            raise UnreachableError(f"{target.name} cannot be deleted: {error}. {_GONE}") from error
+
+    def _delete(self, target: Target, id: str, outputs: Properties) -> None:
         manifest = objects.manifest(target, {**outputs, "metadata": {}})
         metadata = cast("dict[str, Any]", outputs.get("metadata") or {})
         manifest["metadata"] = {**metadata, **objects.named_by(target, id)["metadata"]}
         try:
-            cluster = self._reach(target)
+            cluster = self._reach()
             if objects.is_patch(target.token):
                 _relinquish(cluster, manifest, _manager(manifest, outputs))
                 return
@@ -284,10 +317,6 @@ class Kubernetes(Package):
                 return
             cluster.delete(manifest, _PROPAGATION.get(propagation, "Foreground"))
             left = awaits.wait_gone(cluster, manifest, before["metadata"]["uid"], target.timeout, self._cancelled)
-        except UnreachableError as error:
-            if self._configured.get("deleteUnreachable"):
-                return
-            raise UnreachableError(f"{target.name} cannot be deleted: {error}. {_GONE}") from error
         except ApiError as error:
             raise ProviderError(f"{_named(manifest)} cannot be deleted: {error}") from error
         if left is not None:
@@ -296,21 +325,44 @@ class Kubernetes(Package):
 
     def cancel(self) -> None:
         self._cancelled.set()
+        with self._opening:
+            helm = self._helm
+        if helm is not None:
+            helm.cancel()
 
     def _forces(self, manifest: Manifest) -> bool:
         return objects.annotation(manifest, "patchForce") == "true" or bool(self._configured.get("enablePatchForce"))
 
-    def _reach(self, target: Target) -> Cluster:
-        if target.token == objects.RELEASE:
-            raise ProviderError("the sandbox's kubernetes plugin does not install charts: it has no Helm")
+    def _reach(self) -> Cluster:
         with self._opening:
-            if self._cluster is None:
-                parsed = configuration.kubeconfig(self._configured)
-                if parsed is None:
-                    # The real provider would take ~/.kube/config: a sandbox has no business there.
-                    raise UnreachableError("the kubernetes provider has no kubeconfig")
-                self._cluster = Cluster(parsed, configuration.context_name(self._configured), self._cancelled)
-            return self._cluster
+            return self._opened()
+
+    def _opened(self) -> Cluster:
+        if self._cluster is None:
+            self._cluster = Cluster(self._kubeconfig(), configuration.context_name(self._configured), self._cancelled)
+        return self._cluster
+
+    def _kubeconfig(self) -> dict[str, Any]:
+        parsed = configuration.kubeconfig(self._configured)
+        if parsed is None:
+            # The real provider would take ~/.kube/config: a sandbox has no business there.
+            raise UnreachableError("the kubernetes provider has no kubeconfig")
+        return parsed
+
+    def _releases(self) -> releases.Releases:
+        with self._opening:
+            cluster = self._opened()
+            if self._helm is None:
+                found = find_tool("helm")
+                if found is None:
+                    raise ProviderError("charts are installed with Helm, which is not here: `make toolchain` gets it")
+                self._helm = Helm(found.path, self._kubeconfig(), configuration.context_name(self._configured))
+            return releases.Releases(
+                self._helm,
+                cluster,
+                real_charts=self.surroundings.real_charts,
+                definitions=self.surroundings.definitions,
+            )
 
 
 _GONE: Final = (
