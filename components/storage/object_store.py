@@ -18,6 +18,7 @@ from .tenant_buckets import (
     environment,
     identities,
     provision_files,
+    user_lines,
 )
 
 Kind = Literal["silo", "seaweedfs", "hetzner"]
@@ -136,15 +137,14 @@ class ObjectStore(Layer):
     def _silo(
         self, name: str, args: ObjectStoreArgs, secrets: pulumi.Output[dict[str, str]], namespace: pulumi.Resource
     ) -> None:
-        tenants = args["tenants"]
         root = self._secret_key(name, "root")
         address = pulumi.Output.concat("http://", _ROOT_USER, ":", root, f"@{OBJECT_STORE}:9000")
         texts = {"rootUser": _ROOT_USER, "rootPassword": root, "MC_HOST_store": address}
-        files = secrets.apply(lambda made: provision_files(tenants, made))
+        files = {**provision_files(args["tenants"]), "users": secrets.apply(user_lines)}
         needs = [
             namespace,
             self.secret(OBJECT_STORE, _ROOT_SECRET, texts, namespace),
-            self._files(_PROVISION_SECRET, files, namespace),
+            self.secret(OBJECT_STORE, _PROVISION_SECRET, files, namespace),
         ]
         servers, drives, _ = _erasure(args)
         values: dict[str, Any] = {
@@ -160,8 +160,8 @@ class ObjectStore(Layer):
         self, _name: str, args: ObjectStoreArgs, secrets: pulumi.Output[dict[str, str]], namespace: pulumi.Resource
     ) -> None:
         tenants = args["tenants"]
-        files = secrets.apply(lambda made: {"seaweedfs_s3_config": identities(tenants, made)})
-        secret = self._files(_IDENTITIES_SECRET, files, namespace)
+        files = {"seaweedfs_s3_config": secrets.apply(lambda made: identities(tenants, made))}
+        secret = self.secret(OBJECT_STORE, _IDENTITIES_SECRET, files, namespace)
         values = seaweedfs_values(tenants, args.get("volume_gb", 50), _storage_class(args))
         values["s3"] |= {
             "existingConfigSecret": _IDENTITIES_SECRET,
@@ -170,12 +170,6 @@ class ObjectStore(Layer):
         }
         pin = args.get("charts", {})["seaweedfs"]
         self.install("seaweedfs", pin, OBJECT_STORE, values=values, needs=[namespace, secret], timeout=_TIMEOUT)
-
-    def _files(
-        self, secret: str, files: pulumi.Output[dict[str, str]], namespace: pulumi.Resource
-    ) -> pulumi.CustomResource:
-        """A Secret whose keys are known only with its content."""
-        return self.secret(OBJECT_STORE, secret, cast("Mapping[str, pulumi.Input[str]]", files), namespace)
 
     def _secret_key(self, name: str, owner: str) -> pulumi.Output[str]:
         # Letters and digits alone: it stands in an address, and in lines of a file.
@@ -192,13 +186,13 @@ class ObjectStore(Layer):
         return pulumi.Output.secret(keys.apply(filled))
 
 
-def revision(files: pulumi.Output[dict[str, str]]) -> pulumi.Output[str]:
-    """Changes with the files, and tells nothing of them: their keys are long and random."""
+def revision(files: Mapping[str, pulumi.Input[str]]) -> pulumi.Output[str]:
+    """Changes with the files, and tells nothing of them: the keys in them are long and random."""
 
     def digest(made: Mapping[str, str]) -> str:
         return hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()[:16]
 
-    return pulumi.Output.unsecret(files.apply(digest))
+    return pulumi.Output.unsecret(pulumi.Output.all(**files).apply(digest))
 
 
 def store_flows(port: int, *, silo: bool) -> list[Flow]:

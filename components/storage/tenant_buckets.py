@@ -107,7 +107,7 @@ def check_erasure(servers: int, drives: int, parity: int) -> Iterator[Problem]:
     remaining = count - drives
     if servers < 3:
         yield Problem("servers", servers, "without one of them no majority is left", "write at least 3")
-    if not _MINIMUM_DRIVES <= count <= _MAXIMUM_DRIVES:
+    elif not _MINIMUM_DRIVES <= count <= _MAXIMUM_DRIVES:
         wrong = f"makes {count} volumes; one erasure set has {_MINIMUM_DRIVES} to {_MAXIMUM_DRIVES}"
         yield Problem("drives", drives, wrong, "change servers or drives")
     elif parity > count // 2:
@@ -143,21 +143,19 @@ def tenant_policy(each: TenantBuckets) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": statements}, indent=1)
 
 
-def provision_files(tenants: Sequence[TenantBuckets], secrets: Mapping[str, str]) -> dict[str, str]:
-    """What charts/object-store's Job reads: ``buckets`` (name, ``on`` or ``off``, days), ``users`` (name, secret), policies.
-
-    Args:
-        tenants: All of them: a user that is in none of these files is removed. Buckets never are.
-        secrets: Secret key by name of the user.
-    """
+def provision_files(tenants: Sequence[TenantBuckets]) -> dict[str, str]:
+    """What charts/object-store's Job reads beside ``users``: ``buckets`` (name, ``on`` or ``off``, days) and policies."""
     buckets = [
         f"{each.stored(bucket)} {'on' if bucket.versioning else 'off'} {bucket.noncurrent_days}"
         for each in tenants
         for bucket in each.buckets
     ]
-    users = [f"{each.name} {secrets[each.name]}" for each in tenants]
-    policies = {f"{each.name}.json": tenant_policy(each) for each in tenants}
-    return {"buckets": _lines(buckets), "users": _lines(users), **policies}
+    return {"buckets": _lines(buckets), **{f"{each.name}.json": tenant_policy(each) for each in tenants}}
+
+
+def user_lines(secrets: Mapping[str, str]) -> str:
+    """The Job's file ``users``: name and secret key, a line each. A user that is not in it is removed."""
+    return _lines([f"{name} {secret}" for name, secret in secrets.items()])
 
 
 def identities(tenants: Sequence[TenantBuckets], secrets: Mapping[str, str]) -> str:
