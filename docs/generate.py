@@ -1,4 +1,4 @@
-"""Writes docs/configuration.md from the configuration's models: ``python -m docs.generate``."""
+"""Writes the generated pages: docs/configuration.md from the models, docs/proofs.md from the tests (``python -m docs.generate``)."""
 
 import ast
 import inspect
@@ -9,8 +9,10 @@ from typing import Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from stacks import models
-from stacks.stack_secrets import required_secrets
+from stacks import models, platform_models, tenant_models
+from stacks.stack_secrets import CONDITIONAL, required_secrets
+
+from . import proofs
 
 TARGET = Path(__file__).with_name("configuration.md")
 
@@ -26,6 +28,8 @@ refused, all at once, each with its file, key and what to write. Text is never r
 | `config/regions.yaml` | every stack | regions by name: [Region](#region) |
 | `config/access.yaml` | every stack | administrators' SSH keys: [Access](#access) |
 | `config/versions.yaml` | every stack | what machines install: [Versions](#versions) |
+| `config/platform.yaml` | every stack | what runs in every region's cluster: [Platform](#platform) |
+| `config/tenants.yaml` | every stack | tenants by name: [Tenant](#tenant) |
 | `config/prices.yaml` | every stack | sizes and prices, with a date and a source: [Prices](#prices) |
 | `Pulumi.shared.yaml` | `shared` | `hetzner-platform:stack`: [SharedStack](#sharedstack) |
 | `Pulumi.prod.yaml`, `Pulumi.dr.yaml` | `prod`, `dr` | `hetzner-platform:stack`: [RegionalStack](#regionalstack) |
@@ -51,8 +55,10 @@ def render() -> str:
     parts = [INTRODUCTION, SECRETS.rstrip("\n")]
     for stack in ("shared", "prod", "dr"):
         parts += [f"| `{stack}` | `{key}` | {purpose} |" for key, purpose in required_secrets(stack).items()]
+    parts += [f"| `prod`, `dr` | `{each.key}` | {each.purpose} ({each.when}) |" for each in CONDITIONAL]
     parts.append(EMULATORS)
-    shown = [model for model in vars(models).values() if _is_model(model)]
+    everything = {**vars(models), **vars(platform_models), **vars(tenant_models)}
+    shown = [model for model in everything.values() if _is_model(model)]
     parts += [_section(model) for model in shown]
     return "\n".join(parts) + "\n"
 
@@ -121,3 +127,4 @@ def _type(annotation: object) -> str:
 
 if __name__ == "__main__":
     TARGET.write_text(render(), encoding="utf-8")
+    proofs.TARGET.write_text(proofs.render(), encoding="utf-8")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from docs import generate
+from docs import generate, proofs
 from sandbox import inprocess
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -14,6 +14,21 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 def test_the_configuration_reference_is_fresh() -> None:
     assert generate.TARGET.read_text() == generate.render(), "run: python -m docs.generate"
+
+
+def test_the_page_of_proofs_is_fresh() -> None:
+    assert proofs.TARGET.read_text() == proofs.render(), "run: python -m docs.generate"
+
+
+def test_every_module_of_tests_says_what_it_proves_and_against_what() -> None:
+    assert proofs.unplaced() == []
+
+
+def test_a_module_that_says_nothing_is_found(tmp_path: Path) -> None:
+    silent = tmp_path / "test_silent.py"
+    silent.write_text("def test_it(): ...\n")
+    with pytest.raises(ValueError, match="does not say what it proves"):
+        proofs.claim(silent)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
