@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import yaml
 
-from ..layer import Flow, from_prometheus, to_api_server, within
+from ..layer import Flow, from_prometheus, to_api_server
 from ..problem import Problem
 
 NAMESPACE: Final = "gpu"
@@ -37,8 +37,8 @@ def runtime_class() -> dict[str, Any]:
 
 
 def flows() -> list[Flow]:
-    """The plugin and the feature discovery ask the API; Prometheus reads the exporter; within, workers find their master."""
-    return [to_api_server(), from_prometheus(9400), *within("discovery", 8080)]
+    """The plugin and the feature discovery talk through the API, not to each other; Prometheus reads the exporter."""
+    return [to_api_server(), from_prometheus(9400)]
 
 
 def device_plugin_values(time_slicing: int) -> dict[str, Any]:

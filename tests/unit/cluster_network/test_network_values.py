@@ -45,12 +45,16 @@ def test_every_computed_value_is_one_that_the_chart_knows(routing: Routing) -> N
 
 
 def test_a_fresh_cluster_does_not_wait_for_itself() -> None:
-    """The cloud controller runs where no Node is Ready, and asks neither a pod's DNS nor the metadata service."""
+    """The cloud controller runs where no Node is Ready, and asks neither a Service nor the metadata service."""
     values = settings("tunnel")["hcloud-cloud-controller-manager"]
     tolerated = {(each["key"], each["effect"]) for each in values["additionalTolerations"]}
     assert ("node.kubernetes.io/not-ready", "NoSchedule") in tolerated
     assert {("node.cilium.io/agent-not-ready", effect) for effect in ("NoSchedule", "NoExecute")} <= tolerated
     assert values["env"]["HCLOUD_NETWORK_DISABLE_ATTACHED_CHECK"] == {"value": "true"}
+    # Services lead nowhere before Cilium: both ask k3s's own load balancer of the API, on every machine.
+    api = {"host": values["env"]["KUBERNETES_SERVICE_HOST"], "port": values["env"]["KUBERNETES_SERVICE_PORT"]}
+    cilium = settings("tunnel")["cilium"]
+    assert api == {"host": {"value": cilium["k8sServiceHost"]}, "port": {"value": str(cilium["k8sServicePort"])}}
     assert values["networking"] == {"enabled": True, "clusterCIDR": "10.42.0.0/16"}  # enabled: in the host's network
 
 
