@@ -15,8 +15,8 @@ from components.layer import chart_values, merged
 from sandbox.toolchain import find_tool
 
 from .checker import RULES, Expected, violations
-from .conftest import AUTHENTICATION, route, service
 from .dump import RELEASE, Dump, Object
+from .objects import AUTHENTICATION, route, service
 from .traefik import Traefik, arguments, found
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -96,11 +96,14 @@ def _mounts(pod: Object) -> dict[str, str]:
 
 
 def arguments(values: Mapping[str, Any]) -> list[str]:
-    """What the chart (41.3.0) makes of these values, as far as anything here depends on it, its defaults included."""
+    """What the chart (41.3.0) makes of these values, as far as anything here depends on it, its defaults included.
+
+    Held against the chart's own rendering, of ours and of no values: the same arguments, but for those that no rule reads.
+    """
     made: list[str] = []
 
     def say(name: str, value: Any) -> None:
-        if value not in (None, "", [], False):
+        if value not in (None, "", [], {}, False):
             text = ",".join(value) if isinstance(value, list) else str(value)
             made.append(f"--{name}={'true' if value is True else text}")
 

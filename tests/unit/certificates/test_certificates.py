@@ -1,0 +1,212 @@
+"""Who signs in a cluster, whom its pods trust, and what happens when one of them is renewed."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pulumi
+import pytest
+import yaml
+from cryptography import x509
+
+from components.certificates import (
+    TRUST_LABEL,
+    Acme,
+    Certificates,
+    acme_issuer,
+    bundle,
+    check,
+    internal_issuer,
+)
+from components.certificates.issuers import flows
+from components.layer import policies
+from sandbox import inprocess
+from sandbox.deployment import Deployment, DeploymentFailed
+from sandbox.plugins.values import Secret
+
+UPSTREAM = Path(__file__).resolve().parents[4] / "shared" / "upstream"
+here = pytest.mark.skipif(not UPSTREAM.is_dir(), reason=f"the charts' definitions are not here: {UPSTREAM}")
+Golden = Callable[[str, str], None]
+
+ACME: Acme = {"email": "certificates@example.com", "zone": "example.com", "token": "token"}
+FIRST: Any = {"generations": [1], "signs": 1}
+
+
+def deploy(**changes: Any) -> Deployment:
+    def program() -> None:
+        pin = {"repository": "oci://quay.io/jetstack/charts", "version": "v1.0.0"}
+        arguments: Any = {"cluster": "fsn1", "charts": {"cert-manager": pin, "trust-manager": pin}, **changes}
+        made = Certificates("certificates", arguments)
+        pulumi.export("roots", made.roots)
+
+    return inprocess.run(program, project="test", stack="test", preview=False, skipped=frozenset({"kubernetes"}))
+
+
+@pytest.fixture(scope="module")
+def deployed() -> Deployment:
+    return deploy(acme=ACME)
+
+
+def ca_secret(made: Deployment) -> dict[str, str]:
+    """What the issuer signs with."""
+    (state,) = [state for state in made.states if state.urn.endswith("::certificates-cert-manager-internal-ca-secret")]
+    content = state.outputs["stringData"]
+    assert isinstance(content, Secret)
+    assert isinstance(content.value, dict)
+    return {key: str(value) for key, value in content.value.items()}
+
+
+def certificates(pem: str) -> list[x509.Certificate]:
+    return x509.load_pem_x509_certificates(pem.encode())
+
+
+def manifests() -> list[dict[str, Any]]:
+    return [
+        internal_issuer(),
+        acme_issuer("certificates@example.com", "example.com"),
+        bundle("-----BEGIN CERTIFICATE-----\n"),
+    ]
+
+
+def test_issuers_bundle_and_policies_are_as_reviewed(golden: Golden) -> None:
+    golden("certificates/objects.yaml", yaml.safe_dump_all(manifests(), sort_keys=False))
+    golden(
+        "certificates/policies.yaml", yaml.safe_dump_all(policies("cert-manager", flows(acme=True)), sort_keys=False)
+    )
+
+
+DEFINITIONS = {
+    "ClusterIssuer": "cert-manager/crds/clusterissuers.cert-manager.io.yaml",
+    "Bundle": "trust-manager/crds/bundles.trust.cert-manager.io.yaml",
+}
+
+
+@here
+@pytest.mark.parametrize("manifest", manifests(), ids=lambda each: each["metadata"]["name"])
+def test_custom_resources_fit_their_definitions(manifest: dict[str, Any]) -> None:
+    definition = yaml.safe_load((UPSTREAM / DEFINITIONS[manifest["kind"]]).read_text(encoding="utf-8"))
+    (schema,) = [
+        strict(version["schema"]["openAPIV3Schema"])
+        for version in definition["spec"]["versions"]
+        if version["name"] == manifest["apiVersion"].partition("/")[2]
+    ]
+    jsonschema.validate(manifest, schema)
+    with pytest.raises(jsonschema.ValidationError, match="surplus"):
+        jsonschema.validate({**manifest, "spec": {**manifest["spec"], "surplus": True}}, schema)
+
+
+def strict(schema: Any) -> Any:
+    """With what Kubernetes would silently drop as an error."""
+    if isinstance(schema, list):
+        return [strict(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    made = {key: strict(value) for key, value in schema.items()}
+    if "properties" in made and "apiVersion" not in made["properties"]:
+        made.setdefault("additionalProperties", False)
+    return made
+
+
+def test_the_cas_certificate_is_signed_by_the_root_that_pods_trust(deployed: Deployment) -> None:
+    chain, roots = certificates(ca_secret(deployed)["tls.crt"]), certificates(str(deployed.exports["roots"]))
+    assert len(chain) == 2
+    assert chain[1:] == roots == certificates(ca_secret(deployed)["ca.crt"])
+    chain[0].verify_directly_issued_by(roots[0])
+    limits = chain[0].extensions.get_extension_for_class(x509.BasicConstraints).value
+    assert (limits.ca, limits.path_length) == (True, 0)
+
+
+def test_the_roots_key_never_enters_the_cluster(deployed: Deployment) -> None:
+    (key,) = [state for state in deployed.states if state.urn.endswith("::certificates-root-1-key")]
+    pem = key.outputs["privateKeyPem"]
+    root = str(pem.value if isinstance(pem, Secret) else pem)
+    assert "PRIVATE KEY" in root
+    assert root not in str(
+        [_opened(state.outputs) for state in deployed.states if state.type.startswith("kubernetes:")]
+    )
+
+
+def _opened(value: Any) -> Any:
+    if isinstance(value, Secret):
+        return _opened(value.value)
+    if isinstance(value, dict):
+        return {key: _opened(each) for key, each in value.items()}
+    return [_opened(each) for each in value] if isinstance(value, list) else value
+
+
+def test_pods_trust_the_root_and_not_the_ca_that_changes(deployed: Deployment) -> None:
+    spec = deployed.named("certificates-internal-ca-bundle").inputs["spec"]
+    assert spec["sources"] == [{"inLine": deployed.exports["roots"]}]
+    assert spec["target"]["namespaceSelector"] == {"matchLabels": dict(TRUST_LABEL)}
+
+
+def test_a_new_root_is_trusted_before_it_signs() -> None:
+    made = deploy(internal_ca={"generations": [1, 2], "signs": 1})
+    first, second = certificates(str(made.exports["roots"]))
+    assert first != second
+    assert certificates(ca_secret(made)["ca.crt"]) == [first]
+    after = deploy(internal_ca={"generations": [1, 2], "signs": 2})
+    assert certificates(ca_secret(after)["ca.crt"]) == certificates(str(after.exports["roots"]))[1:]
+
+
+def test_issuers_wait_for_the_webhook_that_looks_at_them(deployed: Deployment) -> None:
+    def waits(name: str) -> set[str]:
+        return {urn.rpartition("::")[2] for urn in deployed.named(name).dependencies}
+
+    assert waits("certificates-internal-cluster-issuer") >= {"certificates-cert-manager"}
+    assert waits("certificates-acme-cluster-issuer") >= {
+        "certificates-cert-manager",
+        "certificates-cert-manager-acme-cloudflare-secret",
+    }
+    assert waits("certificates-internal-ca-bundle") >= {"certificates-trust-manager"}
+    assert waits("certificates-trust-manager") >= {"certificates-cert-manager"}
+
+
+def test_without_acme_nothing_leaves_the_cluster() -> None:
+    made = deploy()
+    assert [each.name for each in made.resources if "acme" in each.name] == []
+    assert {each["metadata"]["name"] for each in policies("cert-manager", flows(acme=False))} == {
+        "default-deny",
+        "dns",
+        "to-api-server",
+        "cert-manager-webhook",
+        "trust-manager-webhook",
+        "metrics",
+    }
+
+
+def test_the_token_is_in_a_secret_alone(deployed: Deployment) -> None:
+    secret = deployed.named("certificates-cert-manager-acme-cloudflare-secret")
+    assert secret.inputs["stringData"] == "[secret]"
+    issuer = deployed.named("certificates-acme-cluster-issuer").inputs["spec"]["acme"]
+    assert issuer["solvers"][0]["dns01"]["cloudflare"]["apiTokenSecretRef"] == {
+        "name": "acme-cloudflare",
+        "key": "token",
+    }
+    assert issuer["solvers"][0]["selector"] == {"dnsZones": ["example.com"]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "keys"),
+    [
+        ({"internal_ca": {"generations": [], "signs": 1}}, ["internal_ca.generations", "internal_ca.signs"]),
+        ({"internal_ca": {"generations": [1, 1], "signs": 1}}, ["internal_ca.generations"]),
+        ({"internal_ca": {"generations": [0], "signs": 0}}, ["internal_ca.generations"]),
+        ({"internal_ca": {"generations": [1], "signs": 2}}, ["internal_ca.signs"]),
+        ({"acme": {**ACME, "email": "nobody"}}, ["acme.email"]),
+        ({"acme": {**ACME, "zone": "com"}}, ["acme.zone"]),
+        ({"acme": {**ACME, "directory": "http://acme.example.com"}}, ["acme.directory"]),
+    ],
+)
+def test_what_cannot_work_is_refused_before_anything_is_made(changes: dict[str, Any], keys: list[str]) -> None:
+    with pytest.raises(DeploymentFailed) as refused:
+        deploy(**changes)
+    assert [line.split()[1] for line in str(refused.value).splitlines()[1:]] == keys
+    assert refused.value.deployment is not None
+    assert [resource.name for resource in refused.value.deployment.resources if resource.parent] == []
+
+
+def test_good_settings_have_no_problem() -> None:
+    assert check(FIRST, ACME) == []
+    assert check(FIRST, None) == []
