@@ -123,7 +123,10 @@ class ObjectStore(Layer):
         port, service = (9000, OBJECT_STORE) if silo else (8333, "seaweedfs-s3")
         self.endpoint = f"http://{service}.{OBJECT_STORE}.svc.cluster.local:{port}"
         self.region = _REGION
-        pods = {"app.kubernetes.io/name": OBJECT_STORE if silo else "seaweedfs"}
+        pods = {
+            "app.kubernetes.io/name": OBJECT_STORE if silo else "seaweedfs",
+            "app.kubernetes.io/component": "server" if silo else "s3",
+        }
         self.consumer_flow = Flow("to-object-store", "egress", [Pods(OBJECT_STORE, pods)], [port], CONSUMERS)
         secrets = {each.name: self._secret_key(name, each.name) for each in tenants}
         self.credentials = {

@@ -192,7 +192,10 @@ def test_a_tenants_namespace_lets_out_to_the_stores_pods_alone() -> None:
         return {"peer": [peer.namespace, peer.labels], "ports": flow.ports, "pods": flow.pods, "way": flow.direction}
 
     assert record(program).exports == {
-        "peer": ["object-store", {"app.kubernetes.io/name": "object-store"}],
+        "peer": [
+            "object-store",
+            {"app.kubernetes.io/name": "object-store", "app.kubernetes.io/component": "server"},
+        ],
         "ports": [9000],
         "pods": {"hetzner-platform/object-store": "allowed"},
         "way": "egress",
