@@ -40,7 +40,11 @@ PLATFORM_NAMESPACES: Final = (
 )
 """Namespaces that the platform's own layers make. What keeps tenants apart holds in all others, whoever made them."""
 
-PLATFORM_USERS: Final = ("system:masters", "system:serviceaccounts:external-secrets", "system:serviceaccounts:kube-system")
+PLATFORM_USERS: Final = (
+    "system:masters",
+    "system:serviceaccounts:external-secrets",
+    "system:serviceaccounts:kube-system",
+)
 """Groups that write what is the platform's in a tenant's namespace: the deployment itself, and controllers.
 
 Not Argo CD's: it writes what tenants tell it.

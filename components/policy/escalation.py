@@ -79,9 +79,7 @@ class Finding:
     why: str
 
 
-def escalations(
-    objects: Iterable[Manifest], excepted: Mapping[str, Sequence[str]] | None = None
-) -> list[Finding]:
+def escalations(objects: Iterable[Manifest], excepted: Mapping[str, Sequence[str]] | None = None) -> list[Finding]:
     """What the (Cluster)Roles and bindings among ``objects`` grant that nobody should have.
 
     Args:
@@ -115,7 +113,12 @@ def _role(role: Manifest, wide: bool) -> Iterator[Finding]:
 
 
 def _rule(name: str, rule: Manifest, wide: bool) -> Iterator[Finding]:
-    parts = [*rule.get("apiGroups", ()), *rule.get("resources", ()), *rule.get("verbs", ()), *rule.get("nonResourceURLs", ())]
+    parts = [
+        *rule.get("apiGroups", ()),
+        *rule.get("resources", ()),
+        *rule.get("verbs", ()),
+        *rule.get("nonResourceURLs", ()),
+    ]
     if any("*" in part for part in parts):
         yield Finding(name, "wildcard", "grants what does not exist yet")
     verbs = frozenset(rule.get("verbs", ()))
@@ -142,7 +145,9 @@ def _named_only(resource: str, rule: Manifest) -> bool:
 def _bound(binding: Manifest) -> Iterator[Finding]:
     name = binding["metadata"]["name"]
     if binding["roleRef"]["name"] in _OTHERS_ROLES:
-        yield Finding(name, "binding", f"to {binding['roleRef']['name']}, which holds Secrets, tokens, or whatever is added to it")
+        yield Finding(
+            name, "binding", f"to {binding['roleRef']['name']}, which holds Secrets, tokens, or whatever is added to it"
+        )
     for subject in binding.get("subjects") or ():
         if subject["kind"] != "ServiceAccount" and subject["name"].startswith("system:"):
             yield Finding(name, "binding", f"of {subject['name']}, which is nobody's group")

@@ -47,7 +47,9 @@ class TenantGroups(TypedDict, total=False):
 
 def cluster_roles() -> list[Manifest]:
     """The ClusterRoles of all personas."""
-    every = cast("Mapping[str, Mapping[str, Any]]", yaml.safe_load((_HERE / "personas.yaml").read_text(encoding="utf-8")))
+    every = cast(
+        "Mapping[str, Mapping[str, Any]]", yaml.safe_load((_HERE / "personas.yaml").read_text(encoding="utf-8"))
+    )
     return [_role(name, each) for name, each in every.items()]
 
 
@@ -55,7 +57,9 @@ def _role(name: str, each: Mapping[str, Any]) -> Manifest:
     rules = [rule for part in each["rules"] for rule in _rules(part)]
     if each.get("constraints"):
         kinds = sorted(kind.lower() for kind in listing())
-        rules.append({"apiGroups": ["constraints.gatekeeper.sh"], "resources": kinds, "verbs": ["get", "list", "watch"]})
+        rules.append(
+            {"apiGroups": ["constraints.gatekeeper.sh"], "resources": kinds, "verbs": ["get", "list", "watch"]}
+        )
     return {"apiVersion": _API, "kind": "ClusterRole", "metadata": {"name": name}, "rules": rules}
 
 

@@ -85,4 +85,3 @@ class Policy(Layer):
         ]
         namespace = self.namespace(NAMESPACE, "restricted", flows=flows, labels=_UNMANAGED)
         return self.install(CHART, pin, NAMESPACE, needs=[namespace])
-

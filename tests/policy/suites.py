@@ -1,12 +1,11 @@
 """Writes what `gator verify` reads: templates and constraints as they are deployed, namespaces, one object for each case.
 
-A case (tests/policy/cases): ``on`` names a base object (bases.yaml; a pod unless told), ``set`` and ``unset`` change it by
+A case (tests/policy/cases): ``base`` names a base object (bases.yaml; a pod unless told), ``set`` and ``unset`` change it by
 path (``spec/containers/0/image``, ``~1`` for a slash in a key), ``namespace`` moves it, ``as`` says who asks (else nobody does,
 as in an audit), ``operation`` what is asked (CREATE unless told). ``container`` changes a container: a bad one is tried in every
 list of containers and in every kind that makes pods, unless ``lists`` names fewer.
 """
 
-import copy
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -62,7 +61,8 @@ def namespaces() -> list[dict[str, Any]]:
 
 
 def base(name: str) -> dict[str, Any]:
-    return copy.deepcopy(BASES["objects"][name])
+    # Parts of the bases are shared within them: a change of one place is to be seen at no other.
+    return json.loads(json.dumps(BASES["objects"][name]))
 
 
 def place(thing: Any, path: str, value: Any) -> None:
@@ -82,7 +82,7 @@ def place(thing: Any, path: str, value: Any) -> None:
 
 
 def changed(each: Mapping[str, Any]) -> dict[str, Any]:
-    made = base(each.get("on", "pod"))
+    made = base(each.get("base", "pod"))
     if "namespace" in each:
         made["metadata"]["namespace"] = each["namespace"]
     for path in each.get("unset", ()):
@@ -94,12 +94,15 @@ def changed(each: Mapping[str, Any]) -> dict[str, Any]:
 
 def cases(kind: str) -> list[Case]:
     """Every case of a kind of constraint."""
-    return [
-        case
-        for word, bad in (("good", False), ("bad", True))
-        for name, each in CASES[kind].get(word, {}).items()
-        for case in _cases(name, bad, each or {})
-    ]
+    made: list[Case] = []
+    templated = False
+    for word, bad in (("good", False), ("bad", True)):
+        for name, each in CASES[kind].get(word, {}).items():
+            made += _cases(name, bad, each or {})
+            if bad and each and "container" in each and not templated:
+                made += _templates(name, each)
+                templated = True
+    return made
 
 
 def _cases(name: str, bad: bool, each: Mapping[str, Any]) -> Iterator[Case]:
@@ -107,26 +110,26 @@ def _cases(name: str, bad: bool, each: Mapping[str, Any]) -> Iterator[Case]:
     rest = (asked, each.get("operation", "CREATE"), each.get("says", ""))
     if "container" not in each:
         yield Case(name, bad, changed(each), *rest)
-        return
-    lists = each.get("lists", LISTS)
-    for key in lists:
-        yield Case(f"{name} ({key})", bad, _contained("pod", f"spec/{key}/0", each, changed(each)), *rest)
-    if bad:
-        for maker, way in MAKERS.items():
-            yield Case(f"{name} ({maker})", bad, _contained(maker, f"{way}/{lists[0]}/0", each, base(maker)), *rest)
+    else:
+        for key in each.get("lists", LISTS):
+            yield Case(f"{name} ({key})", bad, _contained(f"spec/{key}/0", each, changed(each)), *rest)
 
 
-def _contained(_maker: str, way: str, each: Mapping[str, Any], thing: dict[str, Any]) -> dict[str, Any]:
-    # Parts of the base are shared within it: nothing of one list is to change another.
-    made = json.loads(json.dumps(thing))
+def _templates(name: str, each: Mapping[str, Any]) -> Iterator[Case]:
+    """In whatever makes pods: told there, before there is a pod."""
+    for maker, way in MAKERS.items():
+        yield Case(f"{name} ({maker})", True, _contained(f"{way}/containers/0", each, base(maker)), says=each.get("says", ""))
+
+
+def _contained(way: str, each: Mapping[str, Any], thing: dict[str, Any]) -> dict[str, Any]:
     for path, value in each["container"].items():
-        place(made, f"{way}/{path}", ... if value == "-" else value)
-    return made
+        place(thing, f"{way}/{path}", ... if value == "-" else value)
+    return thing
 
 
 def review(case: Case) -> dict[str, Any]:
     """The object as the API server would ask about it, or by itself."""
-    if case.asked_by is None and case.operation == "CREATE" and not case.says.startswith("CREATE"):
+    if case.asked_by is None and case.operation == "CREATE":
         return case.object
     group, _, version = case.object["apiVersion"].rpartition("/")
     kind = {"group": group, "version": version, "kind": case.object["kind"]}

@@ -82,7 +82,8 @@ def findings(gator: Path, directory: Path, objects: list[dict[str, Any]]) -> lis
         check=False,
         timeout=120,
     )
-    assert not done.stderr, done.stderr
+    # It warns of two objects of one name, which different kinds may well have.
+    assert not [line for line in done.stderr.splitlines() if "already defined" not in line], done.stderr
     return [f"{each['constraint']['kind']}: {each['msg']}" for each in json.loads(done.stdout or "[]")]
 
 
@@ -94,7 +95,8 @@ TENANTS_OWN = sorted(set(suites.BASES["objects"]) - {"ingress", "clusterrole", "
 
 
 def test_what_tenants_should_write_passes_all_constraints_together(gator: Path, tmp_path: Path) -> None:
-    assert findings(gator, tmp_path, [*everything(), *(suites.base(name) for name in TENANTS_OWN)]) == []
+    objects = [suites.base(name) for name in TENANTS_OWN]
+    assert findings(gator, tmp_path, [*everything(), *objects]) == []
 
 
 def test_all_constraints_together_find_a_bad_pod(gator: Path, tmp_path: Path) -> None:
