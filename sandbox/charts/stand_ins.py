@@ -18,6 +18,8 @@ from .definitions import at, definitions
 
 REGISTRY: Final = "stand-in.invalid"
 
+_OWN: Final = "stand-in.invalid/workload"
+
 _CHECKOUT: Final = Path(__file__).resolve().parents[2]
 _REQUESTS: Final = _CHECKOUT / "components" / "layer" / "requests.py"
 _WORKLOADS: Final = _CHECKOUT / "charts" / "workloads.yaml"
@@ -160,11 +162,13 @@ class _Entry:
         }
         services = self._services()
         metadata = {"name": workload.name, "labels": labels}
+        # Two workloads may carry the same labels, as upstream's do: each must know its own pods.
+        own = {**labels, _OWN: workload.name}
         pod = {
-            "metadata": {"labels": labels},
+            "metadata": {"labels": own},
             "spec": self._pod(workload, f"{REGISTRY}/{of['chart']}/{workload.name}:{of['version']}", services),
         }
-        yield self._workload(workload, metadata, labels, pod, services)
+        yield self._workload(workload, metadata, own, pod, services)
         for service in services:
             yield self._service(service, labels)
 
@@ -172,11 +176,11 @@ class _Entry:
         self,
         workload: Any,
         metadata: dict[str, Any],
-        labels: dict[str, str],
+        own: dict[str, str],
         pod: dict[str, Any],
         services: list[dict[str, Any]],
     ) -> dict[str, Any]:
-        selected = {"selector": {"matchLabels": labels}, "template": pod}
+        selected = {"selector": {"matchLabels": own}, "template": pod}
         match workload.kind:
             case "Deployment":
                 spec = {"replicas": workload.replicas, **selected}
@@ -227,7 +231,11 @@ class _Entry:
             "resources": {"requests": requests},
             "securityContext": dict(security),
             "ports": list(
-                {each["name"]: each for service in services for each in self._container_ports(service)}.values()
+                {
+                    (each["containerPort"], each["protocol"]): each
+                    for service in services
+                    for each in self._container_ports(service)
+                }.values()
             ),
         }
         claims = self.entry.get("claims", [])
@@ -240,6 +248,7 @@ class _Entry:
             "nodeSelector": dict(selector),
             "tolerations": [dict(each) for each in tolerations],
             "containers": [container],
+            **(_apart(workload.name) if self.entry.get("apart") else {}),
         }
 
     def _services(self) -> list[dict[str, Any]]:
@@ -249,10 +258,11 @@ class _Entry:
 
     def _container_ports(self, service: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         for port in cast("list[dict[str, Any]]", service["ports"]):
-            target = port.get("targetPort", port["port"])
-            number = self._number(target) if _is_number_or_path(target) else self._number(port["port"])
-            name = target if not _is_number_or_path(target) else str(port["name"])
-            yield {"name": name, "containerPort": number, "protocol": port.get("protocol", "TCP")}
+            target, protocol = port.get("targetPort", port["port"]), port.get("protocol", "TCP")
+            if _is_number_or_path(target):
+                yield {"containerPort": self._number(target), "protocol": protocol}
+            else:
+                yield {"name": target, "containerPort": self._number(port["port"]), "protocol": protocol}
 
     def _service(self, service: Mapping[str, Any], labels: Mapping[str, str]) -> dict[str, Any]:
         ports: list[dict[str, Any]] = []
@@ -305,6 +315,11 @@ class _Entry:
         if found is None:
             raise ValueError(f"{self.name}: the values hold nothing at {path}")
         return found
+
+
+def _apart(name: str) -> dict[str, Any]:
+    term = {"labelSelector": {"matchLabels": {_OWN: name}}, "topologyKey": "kubernetes.io/hostname"}
+    return {"affinity": {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}}
 
 
 def _is_number_or_path(target: int | str) -> bool:

@@ -40,8 +40,10 @@ def test_pods_carry_names_labels_and_requests_as_listed(tmp_path: Path) -> None:
     labels = {"app.kubernetes.io/name": "it", "app.kubernetes.io/instance": "release", "k8s-app": "it"}
     assert deployment["metadata"] == {"name": "it", "labels": labels}
     assert deployment["spec"]["replicas"] == 3
-    assert deployment["spec"]["selector"] == {"matchLabels": labels}
-    assert deployment["spec"]["template"]["metadata"] == {"labels": labels}
+    # Of its own it has one more, so that workloads with the same labels do not take each other's pods.
+    own = {**labels, "stand-in.invalid/workload": "it"}
+    assert deployment["spec"]["selector"] == {"matchLabels": own}
+    assert deployment["spec"]["template"]["metadata"] == {"labels": own}
     [container] = deployment["spec"]["template"]["spec"]["containers"]
     assert container["image"] == "stand-in.invalid/chart/it:1.2.3"
     assert container["resources"] == {"requests": {"cpu": "1020m", "memory": "1024Mi"}}
@@ -83,6 +85,13 @@ def test_a_pod_asks_for_no_more_than_its_level_of_security(tmp_path: Path) -> No
     assert pod(tmp_path, security="privileged", hostNetwork=True)["hostNetwork"] is True
 
 
+def test_pods_that_must_not_share_a_machine_repel_each_other(tmp_path: Path) -> None:
+    assert "affinity" not in pod(tmp_path)
+    [term] = pod(tmp_path, apart=True)["affinity"]["podAntiAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+    assert term["labelSelector"] == {"matchLabels": {"stand-in.invalid/workload": "it"}}
+    assert term["topologyKey"] == "kubernetes.io/hostname"
+
+
 def test_a_daemon_set_has_no_number_and_a_job_is_a_hook(tmp_path: Path) -> None:
     [daemons] = made(tmp_path, kind="DaemonSet", on="every")
     assert "replicas" not in daemons["spec"]
@@ -102,14 +111,18 @@ def test_services_have_the_ports_that_the_values_say(tmp_path: Path) -> None:
     service = {"type": "NodePort", "externalTrafficPolicy": "Local", "ports": ports}
     workload, found = made(tmp_path, values, service=service)
     assert found["metadata"]["name"] == "it"
-    assert found["spec"]["selector"] == workload["spec"]["selector"]["matchLabels"]
+    assert found["spec"]["selector"] == workload["metadata"]["labels"]
     assert (found["spec"]["type"], found["spec"]["externalTrafficPolicy"]) == ("NodePort", "Local")
     assert found["spec"]["ports"] == [
         {"name": "web", "protocol": "TCP", "port": 80, "targetPort": 8000, "nodePort": 30080},
         {"name": "metrics", "protocol": "TCP", "port": 9100, "targetPort": "metrics"},
     ]
     [container] = workload["spec"]["template"]["spec"]["containers"]
-    assert [(each["name"], each["containerPort"]) for each in container["ports"]] == [("web", 8000), ("metrics", 9100)]
+    # Only what a Service names needs a name, which may be shorter than a Service's own names.
+    assert [(each.get("name"), each["containerPort"]) for each in container["ports"]] == [
+        (None, 8000),
+        ("metrics", 9100),
+    ]
 
 
 def test_a_stateful_set_is_governed_by_its_first_service_and_claims_volumes(tmp_path: Path) -> None:

@@ -166,6 +166,13 @@ def core(api: client.ApiClient) -> client.CoreV1Api:
 
 
 @pytest.fixture(scope="session")
+def helm() -> None:
+    """Without Helm these tests have nothing to run."""
+    if find_tool("helm") is None:
+        pytest.skip("helm is neither on PATH nor in the cache: `make toolchain` gets it")
+
+
+@pytest.fixture(scope="session")
 def node(core: client.CoreV1Api) -> None:
     """Where pods are."""
     core.create_node({"metadata": {"name": NODE}})

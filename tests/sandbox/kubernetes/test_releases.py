@@ -21,7 +21,6 @@ from sandbox.plugins.package import Change, Package, PartiallyCreated, ProviderE
 from sandbox.plugins.packages import open_package
 from sandbox.plugins.packages.kubernetes.cluster import UnreachableError
 from sandbox.plugins.packages.kubernetes.releases import diff
-from sandbox.toolchain import find_tool
 
 from .conftest import HOST, ControlPlane, free_port
 from .played import PULLS, RUNS, pods
@@ -47,13 +46,6 @@ kind: ConfigMap
 metadata: {name: it}
 data: {word: {{ .Values.word | quote }}}
 """
-
-
-@pytest.fixture(scope="session")
-def helm() -> None:
-    """Without Helm these tests have nothing to run."""
-    if find_tool("helm") is None:
-        pytest.skip("helm is neither on PATH nor in the cache: `make toolchain` gets it")
 
 
 @pytest.fixture
