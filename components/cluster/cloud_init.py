@@ -35,6 +35,11 @@ ROOT_CERTIFICATE_FILE = "/etc/platform/root-ca.crt"
 METADATA_RULES_FILE = "/etc/platform/metadata.nft"
 """Loaded by k3s's unit before each of its starts."""
 
+_NFT = (
+    "command -v nft > /dev/null || { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes nftables; }"
+)
+"""Debian's images have it (priority important): a server, which needs no other package, does not wait for package lists."""
+
 
 class UserDataError(ValueError):
     """A machine's user_data is larger than Hetzner accepts."""
@@ -136,6 +141,7 @@ def render(machine: Machine) -> str:
         UserDataError: it is larger than `MAX_USER_DATA`.
     """
     files = [*_common_files(machine), *_role_files(machine), *_vswitch_files(machine)]
+    packages = ["nftables", *machine.packages] if machine.packages or machine.vswitch else []
     units = ["platform-vswitch.service"] * bool(machine.vswitch) + ["platform-boot.service"]
     document: dict[str, object] = {}
     if machine.name is not None:
@@ -143,16 +149,19 @@ def render(machine: Machine) -> str:
     document |= {
         "ssh_pwauth": False,
         "package_update": True,
-        "packages": ["nftables", *machine.packages],
+        "packages": packages,
         "write_files": files,
         "runcmd": [
             ["sysctl", "--system"],
+            *([] if packages else [["sh", "-c", _NFT]]),
             *([["systemctl", "enable", "--now", "nftables.service"]] if machine.vswitch else []),
             ["systemctl", "daemon-reload"],
             # Not waited for: a later step of cloud-init must not hang on the cluster.
             *(["systemctl", "enable", "--now", "--no-block", unit] for unit in units),
         ],
     }
+    if not packages:
+        del document["packages"], document["package_update"]
     text = "#cloud-config\n" + yaml.dump(document, Dumper=_BlockDumper, sort_keys=False, width=4096)
     size = len(text.encode())
     if size > MAX_USER_DATA and machine.cloud:

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -136,10 +137,31 @@ def test_every_machine_loads_the_rules_before_each_start_of_k3s(kind: str) -> No
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_machine_has_nft(kind: str) -> None:
+def test_every_machine_has_nft_before_k3s_is_started(kind: str) -> None:
+    """With its other packages; a server, which has none, only where its image lacks it."""
     document = yaml.safe_load(KINDS[kind]())
-    assert document["packages"][0] == "nftables"
-    assert document["package_update"] is True
+    if kind.startswith("server"):
+        assert not {"packages", "package_update"} & document.keys()
+        shell, option, script = document["runcmd"][1]  # What starts k3s comes later.
+        assert (shell, option) == ("sh", "-c")
+        assert installed(script, has_nft=True) == []
+        assert installed(script, has_nft=False) == ["update", "install --yes nftables"]
+    else:
+        assert document["packages"][0] == "nftables"
+        assert document["package_update"] is True
+
+
+def installed(script: str, *, has_nft: bool) -> list[str]:
+    """What a shell asks apt for on a machine with, or without, nft."""
+    with tempfile.TemporaryDirectory() as directory:
+        for name, text in {"apt-get": 'echo "$@"', **({"nft": ":"} if has_nft else {})}.items():
+            stub = Path(directory) / name
+            stub.write_text(f"#!/bin/sh\n{text}\n")
+            stub.chmod(0o755)
+        done = subprocess.run(
+            ["/bin/sh", "-c", script], env={"PATH": directory}, capture_output=True, text=True, check=True
+        )
+    return done.stdout.splitlines()
 
 
 def test_the_rules_touch_no_table_but_their_own() -> None:
