@@ -10,7 +10,7 @@ import pulumi_kubernetes as kubernetes
 from ..component import Component
 from .flows import Flow, policies
 from .requests import Workload, workloads
-from .values import ChartPin, chart_values, merged, own_digest, own_values
+from .values import ChartPin, chart_values, merged, own_digest, own_path, own_values
 
 LAYER_LABEL: Final = "hetzner-platform/layer"
 _SECURITY: Final = "pod-security.kubernetes.io/"
@@ -228,8 +228,8 @@ class Layer(Component):
 def _where(chart: str, pin: ChartPin | None) -> dict[str, Any]:
     """The arguments that tell a release where its chart is."""
     if pin is None:
-        # Relative to the program, so that every machine says the same; a chart of ours has no version that says it was edited.
-        return {"chart": f"./charts/{chart}", "description": f"{chart} {own_digest(chart)}"}
+        # A chart of ours has no version that says that it was edited.
+        return {"chart": own_path(chart), "description": f"{chart} {own_digest(chart)}"}
     if pin["repository"].startswith("oci://"):
         return {"chart": f"{pin['repository'].rstrip('/')}/{chart}", "version": pin["version"]}
     return {"chart": chart, "repository_opts": {"repo": pin["repository"]}, "version": pin["version"]}

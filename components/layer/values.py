@@ -1,6 +1,7 @@
 """Values of the upstream charts: those that never change are in ``charts/values``, the others are laid over them."""
 
 import hashlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, TypedDict, cast
@@ -28,6 +29,15 @@ def chart_values(chart: str) -> dict[str, Any]:
 def own_values(chart: str) -> dict[str, Any]:
     """The values of a chart of ours, ``charts/<chart>/values.yaml``."""
     return cast("dict[str, Any]", yaml.safe_load((CHARTS / chart / "values.yaml").read_text(encoding="utf-8")))
+
+
+def own_path(chart: str) -> str:
+    """Where a chart of ours is, seen from the program's directory, which is the provider's as well.
+
+    So every machine says the same, and another project that uses the components finds it too.
+    """
+    path = os.path.relpath(CHARTS / chart)
+    return path if path.startswith("..") else f"./{path}"
 
 
 def own_digest(chart: str) -> str:
