@@ -1,9 +1,12 @@
 """What Cilium and the cloud controller are told, and which settings are refused."""
 
+import json
 from collections.abc import Callable
 from ipaddress import IPv4Network
+from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 import yaml
 
@@ -42,6 +45,24 @@ def test_every_computed_value_is_one_that_the_chart_knows(routing: Routing) -> N
 
     for chart, values in settings(routing, with_robot=routing == "tunnel").items():
         assert Upstream(chart).unknown(values) == []
+
+
+@pytest.mark.parametrize("routing", ["tunnel", "native"])
+def test_ciliums_values_fit_the_charts_own_schema(routing: Routing) -> None:
+    jsonschema.validate(settings(routing)["cilium"], cilium_schema())
+
+
+def test_the_charts_schema_notices_a_mistake() -> None:
+    values = merged(settings("tunnel")["cilium"], {"hubble": {"relay": {"replicas": "two"}}})
+    with pytest.raises(jsonschema.ValidationError, match="'two' is not of type 'integer'"):
+        jsonschema.validate(values, cilium_schema())
+
+
+def cilium_schema() -> dict[str, Any]:
+    path = Path(__file__).resolve().parents[4] / "shared" / "upstream" / "cilium" / "values.schema.json"
+    if not path.exists():
+        pytest.skip(f"Cilium's schema is not here: {path}")
+    return json.loads(path.read_text())
 
 
 def test_a_fresh_cluster_does_not_wait_for_itself() -> None:
