@@ -13,12 +13,11 @@ from .names import (
     priority_class,
     reach_label,
 )
-from .tenant import MESH_ANNOTATIONS, Tenant, TenantArgs
+from .tenant import Tenant, TenantArgs
 from .tenants import Tenants, TenantsArgs
 
 __all__ = [
     "LONGEST_TENANT",
-    "MESH_ANNOTATIONS",
     "OBJECT_STORE_SECRET",
     "PLATFORM_NAMESPACE",
     "TENANT_NAMESPACES",

@@ -1,38 +1,21 @@
 """Whom a tenant's pods may talk to. The ports of its own services are opened by these services (charts/service)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Final
 
-from ..layer import INTERNET, Addresses, Flow, Peer, Pods, to_api_server
+from ..layer import INTERNET, Addresses, Flow, Pods, to_api_server
+from ..mesh import INBOUND_PORT, mesh_flows
 from .names import Reach, reach_label
 
 INGRESS_NAMESPACE: Final = "traefik"
-MESH_NAMESPACE: Final = "linkerd"
-MONITORING_NAMESPACE: Final = "monitoring"
-MESH_PORTS: Final = (8080, 8086, 8090)
-"""Of Linkerd's control plane: identity, destination, policy."""
-MESH_INBOUND: Final = 4143
-"""Where a proxy receives what other proxies carry as it is, whatever port it was sent to."""
-MESH_METRICS: Final = 4191
 POSTGRES_PORT: Final = 5432
 REDIS_PORT: Final = 6379
 HTTPS: Final = 443
 
 
-def mesh_flows() -> list[Flow]:
-    """What every meshed pod needs: its proxy gets its identity, the routes and the rules, and hands its figures out."""
-    return [
-        Flow("mesh-control", "egress", [Pods(MESH_NAMESPACE)], MESH_PORTS),
-        Flow("mesh-metrics", "ingress", [Pods(MONITORING_NAMESPACE)], [MESH_METRICS]),
-    ]
-
-
 def own_flows() -> list[Flow]:
-    """Within the namespace: pods ask each other on any port that the one asked has opened, and over the mesh."""
-    return [
-        Flow("within-in", "ingress", [Pods()], [MESH_INBOUND]),
-        Flow("within-out", "egress", [Pods()]),
-    ]
+    """Within the namespace pods ask each other on any port; what is let in, the service that is asked says."""
+    return [Flow("within", "egress", [Pods()])]
 
 
 def tenant_flows(
@@ -40,8 +23,7 @@ def tenant_flows(
     *,
     postgres: str,
     redis: str,
-    object_store: Sequence[Peer],
-    object_store_port: int,
+    object_store: Flow,
 ) -> list[Flow]:
     """Every flow of a tenant's namespace.
 
@@ -51,14 +33,13 @@ def tenant_flows(
         reaches: What the tenant is permitted.
         postgres: Address of the region's PostgreSQL, without a prefix length.
         redis: Address of the region's Redis.
-        object_store: Who answers as the object store.
-        object_store_port: On which port.
+        object_store: How a pod that asks by label gets to the object store; see `ObjectStore.consumer_flow`.
     """
     permitted = set(reaches)
     flows = [
         *mesh_flows(),
         *own_flows(),
-        Flow("ingress", "ingress", [Pods(INGRESS_NAMESPACE)], [MESH_INBOUND]),
+        Flow("ingress", "ingress", [Pods(INGRESS_NAMESPACE)], [INBOUND_PORT]),
     ]
     if "databases" in permitted:
         asked = reach_label("databases")
@@ -67,7 +48,7 @@ def tenant_flows(
             Flow("to-redis", "egress", [Addresses(f"{redis}/32")], [REDIS_PORT], asked),
         ]
     if "object-store" in permitted:
-        flows.append(Flow("to-object-store", "egress", object_store, [object_store_port], reach_label("object-store")))
+        flows.append(object_store)
     if "internet" in permitted:
         flows.append(Flow("to-internet", "egress", [INTERNET], [HTTPS], reach_label("internet")))
     if "kubernetes-api" in permitted:
@@ -84,6 +65,6 @@ def platform_flows(authentication_port: int) -> list[Flow]:
     return [
         *mesh_flows(),
         *own_flows(),
-        Flow("authentication", "ingress", [Pods(INGRESS_NAMESPACE)], [authentication_port, MESH_INBOUND]),
+        Flow("authentication", "ingress", [Pods(INGRESS_NAMESPACE)], [authentication_port, INBOUND_PORT]),
         Flow("to-internet", "egress", [INTERNET], [HTTPS], reach_label("internet")),
     ]

@@ -6,6 +6,7 @@ from typing import Any, Final, NotRequired, TypedDict
 import pulumi
 
 from ..layer import Flow, Layer
+from ..mesh import ANNOTATIONS
 from .limits import QuotaArgs, limits, priority_quota, quota
 from .names import (
     ENVIRONMENT_LABEL,
@@ -18,12 +19,6 @@ from .names import (
 )
 
 LAYER: Final = "tenants"
-
-MESH_ANNOTATIONS: Final[Mapping[str, str]] = {
-    "linkerd.io/inject": "enabled",
-    # Read by a proxy when it starts: a service is reached by whom its own policy names, and by nobody else.
-    "config.linkerd.io/default-inbound-policy": "deny",
-}
 
 
 class TenantArgs(TypedDict):
@@ -42,7 +37,7 @@ class TenantArgs(TypedDict):
     object_store: NotRequired[Mapping[str, pulumi.Input[str]]]
     """Content of its Secret ``object-store``; it is secret from here on. None of it: no such Secret."""
     annotations: NotRequired[Mapping[str, str]]
-    """Of its namespace, for the mesh; `MESH_ANNOTATIONS` unless told."""
+    """Of its namespace, beside those of the mesh."""
     protect: NotRequired[bool]
     """Whether Pulumi refuses to delete its namespace; false unless told."""
 
@@ -88,7 +83,7 @@ class Tenant(Layer):
                 ENVIRONMENT_LABEL: args["environment"],
                 OWNER_LABEL: args["owner"],
             },
-            annotations=args.get("annotations", MESH_ANNOTATIONS),
+            annotations={**ANNOTATIONS, **args.get("annotations", {})},
             protect=args.get("protect", False),
         )
         self.manifest(quota(self.namespace_name, args["quota"]), namespace)

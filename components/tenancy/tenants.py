@@ -6,8 +6,9 @@ from typing import Any, Final, NotRequired, TypedDict
 import pulumi
 
 from ..layer import Flow, Layer
+from ..mesh import ANNOTATIONS
 from .names import OWNER_LABEL, PLATFORM_NAMESPACE, TENANCY_LABEL, Environment, namespace_of, priority_class
-from .tenant import LAYER, MESH_ANNOTATIONS, Tenant, TenantArgs
+from .tenant import LAYER, Tenant, TenantArgs
 
 PRIORITIES: Final[dict[Environment, tuple[int, str, str]]] = {
     "production": (1000, "PreemptLowerPriority", "Tenants' services that people use."),
@@ -55,7 +56,7 @@ class Tenants(Layer):
             flows=args["platform_flows"],
             meshed=True,
             labels={TENANCY_LABEL: "platform", OWNER_LABEL: args.get("platform_owner", "platform")},
-            annotations=MESH_ANNOTATIONS,
+            annotations=ANNOTATIONS,
         )
         made = [self._tenant(each, classes) for each in args["tenants"]]
         self.namespaces = sorted(tenant.namespace_name for tenant in made)
