@@ -64,7 +64,7 @@ class ObjectStoreArgs(TypedDict):
 
     kind: Kind
     tenants: Sequence[TenantBuckets]
-    """Those with at least one bucket; a bucket that is no longer named is kept."""
+    """Those without buckets have no credential; a bucket that is no longer named is kept."""
     charts: NotRequired[Mapping[str, ChartPin]]
     """``seaweedfs``, for that kind."""
     hetzner: NotRequired[HetznerStore]
@@ -105,10 +105,11 @@ class ObjectStore(Layer):
         check_arguments("ObjectStore", name, args, ObjectStoreArgs)
         refuse(f"ObjectStore {name!r}", list(_check(args)))
         super().__init__("ObjectStore", name, args, ObjectStoreArgs, opts, args.get("after", ()))
+        tenants = [each for each in args["tenants"] if each.buckets]
         if args["kind"] == "hetzner":
-            self._hetzner(args["tenants"], cast("HetznerStore", args.get("hetzner")))
+            self._hetzner(tenants, cast("HetznerStore", args.get("hetzner")))
         else:
-            self._in_cluster(name, args)
+            self._in_cluster(name, {**args, "tenants": tenants})
         self.finish({"endpoint": self.endpoint, "region": self.region})
 
     def _hetzner(self, tenants: Sequence[TenantBuckets], store: HetznerStore) -> None:
@@ -261,6 +262,6 @@ def _check_hetzner(tenants: Sequence[TenantBuckets], store: HetznerStore | None)
         remedy = "write https://<location>.your-objectstorage.com"
         yield Problem("hetzner.endpoint", store["endpoint"], "is not an https address", remedy)
     for each in tenants:
-        if each.name not in store["keys"]:
+        if each.buckets and each.name not in store["keys"]:
             remedy = "make a key in Hetzner's console and write it there"
             yield Problem(f"hetzner.keys.{each.name}", None, "is missing", remedy)

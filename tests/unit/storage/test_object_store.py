@@ -92,6 +92,13 @@ def test_another_tenant_changes_nobody_but_what_the_store_is_told(silo: Recordin
     assert all(more.exports[name] == silo.exports[name] for name in ("shop-production", "shop-staging"))
 
 
+@pytest.mark.parametrize("changes", [{}, {"kind": "hetzner", "hetzner": HETZNER}])
+def test_a_tenant_without_buckets_has_no_credential(changes: dict[str, Any]) -> None:
+    empty = TenantBuckets("empty", "production", [])
+    assert store(tenants=(empty, SHOP), **changes).resources == store(tenants=(SHOP,), **changes).resources
+    assert "empty-production" not in store(tenants=(empty, SHOP), **changes).exports
+
+
 def test_the_job_runs_anew_when_its_files_change_and_only_then(silo: Recording) -> None:
     revision = values(silo)["provision"]["revision"]
     assert values(store())["provision"]["revision"] == revision
