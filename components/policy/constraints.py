@@ -159,22 +159,22 @@ def _match(each: Mapping[str, Any], rules: Rules) -> Manifest:
 
 
 def _computed(kind: str, rules: Rules) -> dict[str, Any]:
-    mesh = list(MESH_IMAGES)
-    match kind:
-        case "K8sAllowedReposv2":
-            return {"allowed": list(rules.registries), "mesh": mesh}
-        case "K8sDisallowedTags" | "K8sImageDigests" | "K8sRequiredResources" | "K8sRequiredProbes":
-            return {"mesh": mesh}
-        case "K8sStorageClass":
-            return {"allowed": list(rules.storage_classes)}
-        case "TenantTraefik" | "TenantSecretStore":
-            return {"platform": list(PLATFORM_USERS)}
-        case "TenantNetworkPolicy":
-            return {"platform": list(PLATFORM_USERS), "callers": list(MESH_CALLERS)}
-        case "TenantMesh":
-            return {"callers": list(MESH_CALLERS)}
-        case _:
-            return {}
+    mesh = {"mesh": list(MESH_IMAGES)}
+    callers = {"callers": list(MESH_CALLERS)}
+    platform = {"platform": list(PLATFORM_USERS)}
+    every: dict[str, dict[str, Any]] = {
+        "K8sAllowedReposv2": {"allowed": list(rules.registries), **mesh},
+        "K8sDisallowedTags": mesh,
+        "K8sImageDigests": mesh,
+        "K8sRequiredProbes": mesh,
+        "K8sRequiredResources": mesh,
+        "K8sStorageClass": {"allowed": list(rules.storage_classes)},
+        "TenantMesh": callers,
+        "TenantNetworkPolicy": {**platform, **callers},
+        "TenantSecretStore": platform,
+        "TenantTraefik": platform,
+    }
+    return every.get(kind, {})
 
 
 def config(platform_namespaces: Sequence[str] = PLATFORM_NAMESPACES) -> Manifest:

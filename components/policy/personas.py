@@ -87,7 +87,7 @@ _OWN_GROUP: Final = "name a group of your identity provider"
 
 def reserved(group: str) -> bool:
     """Whether a group means more than its members: nobody's configuration may name it."""
-    return not group or group.startswith("system:") or group.startswith("hetzner-platform:")
+    return not group or group.startswith(("system:", "hetzner-platform:"))
 
 
 def persona_bindings(

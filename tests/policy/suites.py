@@ -20,7 +20,9 @@ HERE = Path(__file__).resolve().parent
 RULES = Rules("deny", ["registry.example.com/", "ghcr.io/example/"])
 BASES = yaml.safe_load((HERE / "bases.yaml").read_text())
 CASES: dict[str, dict[str, dict[str, Any]]] = {
-    kind: each for path in sorted((HERE / "cases").glob("*.yaml")) for kind, each in yaml.safe_load(path.read_text()).items()
+    kind: each
+    for path in sorted((HERE / "cases").glob("*.yaml"))
+    for kind, each in yaml.safe_load(path.read_text()).items()
 }
 TEMPLATES = {kind_of(template): template for template in constraint_templates()}
 CONSTRAINTS = {constraint["kind"]: constraint for constraint in constraints(RULES)}
@@ -118,7 +120,9 @@ def _cases(name: str, bad: bool, each: Mapping[str, Any]) -> Iterator[Case]:
 def _templates(name: str, each: Mapping[str, Any]) -> Iterator[Case]:
     """In whatever makes pods: told there, before there is a pod."""
     for maker, way in MAKERS.items():
-        yield Case(f"{name} ({maker})", True, _contained(f"{way}/containers/0", each, base(maker)), says=each.get("says", ""))
+        yield Case(
+            f"{name} ({maker})", True, _contained(f"{way}/containers/0", each, base(maker)), says=each.get("says", "")
+        )
 
 
 def _contained(way: str, each: Mapping[str, Any], thing: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,12 @@ import pytest
 
 from components.policy import cluster_roles, escalations, persona_bindings, tenant_role_bindings
 
-PERSONAS = {"platform-admin": ["admins"], "platform-operator": ["platform"], "sre-oncall": ["on-call"], "auditor": ["audit"]}
+PERSONAS = {
+    "platform-admin": ["admins"],
+    "platform-operator": ["platform"],
+    "sre-oncall": ["on-call"],
+    "auditor": ["audit"],
+}
 GROUPS: Any = {"admin": ["shop-admins"], "developer": ["shop"], "viewer": ["shop-viewers"]}
 MEANT = {
     # Staging is where tenants may look into their pods.
@@ -116,7 +121,9 @@ BAD = {
             "rules": [],
         }
     ],
-    "made of others": [{"kind": "ClusterRole", "metadata": {"name": "r"}, "aggregationRule": {"clusterRoleSelectors": []}}],
+    "made of others": [
+        {"kind": "ClusterRole", "metadata": {"name": "r"}, "aggregationRule": {"clusterRoleSelectors": []}}
+    ],
     "admin": [{"kind": "RoleBinding", "metadata": {"name": "b"}, "roleRef": {"name": "admin"}, "subjects": []}],
     "everybody": [
         {

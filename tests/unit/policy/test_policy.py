@@ -32,7 +32,13 @@ here = pytest.mark.skipif(not UPSTREAM.is_dir(), reason=f"the chart's definition
 Golden = Callable[[str, str], None]
 
 REGISTRIES = ["registry.example.com/"]
-AUDITED = {"K8sContainerRatios", "K8sHorizontalPodAutoscaler", "K8sPodDisruptionBudget", "K8sReplicaLimits", "VerifyDeprecatedAPI"}
+AUDITED = {
+    "K8sContainerRatios",
+    "K8sHorizontalPodAutoscaler",
+    "K8sPodDisruptionBudget",
+    "K8sReplicaLimits",
+    "VerifyDeprecatedAPI",
+}
 
 
 def deploy(**changes: Any) -> Deployment:
@@ -133,7 +139,11 @@ def test_a_template_waits_for_gatekeeper_and_a_constraint_for_its_kind(deployed:
     assert waits("policy-platform-k8s-image-digests") == {"policy-k8simagedigests-constraint-template"}
     template = deployed.named("policy-k8simagedigests-constraint-template").inputs
     assert template["metadata"]["annotations"]["pulumi.com/waitFor"] == "jsonpath={.status.created}=true"
-    kinds = {resource.type.rpartition(":")[2] for resource in deployed.resources if ":constraints.gatekeeper" in resource.type}
+    kinds = {
+        resource.type.rpartition(":")[2]
+        for resource in deployed.resources
+        if ":constraints.gatekeeper" in resource.type
+    }
     assert kinds == set(listing())
 
 
@@ -188,7 +198,11 @@ def strict(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return schema
     made = {key: strict(value) for key, value in schema.items()}
-    if "properties" in made and "apiVersion" not in made["properties"] and "x-kubernetes-preserve-unknown-fields" not in made:
+    if (
+        "properties" in made
+        and "apiVersion" not in made["properties"]
+        and "x-kubernetes-preserve-unknown-fields" not in made
+    ):
         made.setdefault("additionalProperties", False)
     return made
 
@@ -225,6 +239,12 @@ def test_a_constraint_gives_its_template_the_parameters_that_it_reads(template: 
     jsonschema.validate(given, schema)
     assert set(given) <= set(schema.get("properties", {}))
     rego = template["spec"]["targets"][0]["code"][0]["source"]["rego"]
-    assert {name for name in schema.get("properties", {}) if name not in rego} <= {"requests", "limits", "cpu", "memory", "except"}
+    assert {name for name in schema.get("properties", {}) if name not in rego} <= {
+        "requests",
+        "limits",
+        "cpu",
+        "memory",
+        "except",
+    }
     assert template["metadata"]["name"] == kind_of(template).lower()
     assert template["metadata"]["annotations"]["description"].endswith(".")
