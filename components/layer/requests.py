@@ -123,10 +123,19 @@ def _workload(chart: str, entry: Mapping[str, Any], values: Mapping[str, Any]) -
 def _requested(name: str, source: str | Mapping[str, str], values: Mapping[str, Any]) -> Mapping[str, Any]:
     if not isinstance(source, str):
         return source
-    requests = _at(values, f"{source}.requests")
+    requests = _at(values, f"{source}.requests") or _linkerds(_at(values, source))
     if not isinstance(requests, Mapping):
         raise ValueError(f"{name}: our values hold no requests at {source}")
     return cast("Mapping[str, Any]", requests)
+
+
+def _linkerds(resources: Any) -> dict[str, Any] | None:
+    """Linkerd's charts turn it round: ``cpu: {request: 20m}``."""
+    if not isinstance(resources, Mapping):
+        return None
+    turned = cast("Mapping[str, Any]", resources)
+    found = {name: _at(turned, f"{name}.request") for name in ("cpu", "memory")}
+    return {name: quantity for name, quantity in found.items() if quantity} or None
 
 
 def _at(values: Mapping[str, Any], path: str) -> Any:
