@@ -63,13 +63,15 @@ def configuration(replicas: int, generation: int, *, previous: bool) -> dict[str
         # Only Prometheus reaches the port, beside the operator that reads secrets.
         "telemetry": {"unauthenticated_metrics_access": True},
     }
+    # Without a word beside them, its parser takes the options for the device's name.
+    audit = {"description": "Every request and its answer.", "options": {"file_path": "stdout"}}
     join = [{"leader_api_addr": peer, "leader_ca_cert_file": f"{TLS}/ca.crt"} for peer in peers(replicas)]
     return {
         "ui": False,
         "listener": [{"tcp": listener}],
         "storage": {"raft": {"path": DATA, "performance_multiplier": 1, "retry_join": join}},
         "seal": {"static": seal},
-        "audit": [{"file": {"stdout": {"options": {"file_path": "stdout"}}}}],
+        "audit": [{"file": {"stdout": audit}}],
         "telemetry": {"prometheus_retention_time": "24h", "disable_hostname": True},
     }
 
@@ -95,6 +97,8 @@ def initialization() -> dict[str, Any]:
     operators = [
         _request("policy", "update", f"sys/policies/acl/{OPERATOR}", {"policy": everything}),
         _role(OPERATOR, OPERATOR, NAMESPACE, "1h"),
+        # Nobody gets it. But without any recovery key, nothing is sealed anew when the seal's key is handed over.
+        _request("recovery", "update", "sys/rotate/recovery/init", {"secret_shares": 1, "secret_threshold": 1}),
     ]
     stanzas = {"auth": auth, "tenants": tenants, "operators": operators}
     return {"initialize": [{name: {"request": requests}} for name, requests in stanzas.items()]}

@@ -7,6 +7,7 @@ import importlib.util
 import json
 import os
 import shutil
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -95,7 +96,6 @@ class Server:
             (openbao.DATA, str(self.data)),
             (openbao.TLS, str(self.directory / "tls")),
             (openbao.UNSEAL, str(self.directory / "unseal")),
-            ('"file_path": "stdout"', f'"file_path": "{self.directory}/audit-{self.number}.log"'),
             *((f"https://openbao-{number}.openbao-internal:", f"https://{host}:") for number, host in enumerate(HOSTS)),
         ):
             assert ours in text
@@ -108,9 +108,13 @@ class Server:
             "BAO_CLUSTER_ADDR": f"https://{self.host}:8201",
         }
         written = self.directory / f"written-{self.number}" / "initialize.json"
-        with (self.directory / f"log-{self.number}").open("ab") as log:
+        # Standard output has the audit, standard error the log.
+        with (
+            (self.directory / f"audit-{self.number}.log").open("ab") as audit,
+            (self.directory / f"log-{self.number}").open("ab") as log,
+        ):
             self.process = subprocess.Popen(
-                [self.bao, "server", f"-config={path}", f"-config={written}"], env=environment, stdout=log, stderr=log
+                [self.bao, "server", f"-config={path}", f"-config={written}"], env=environment, stdout=audit, stderr=log
             )
 
     def stop(self) -> None:
@@ -120,7 +124,14 @@ class Server:
             self.process = None
 
     def log(self) -> str:
-        return (self.directory / f"log-{self.number}").read_text(errors="replace")[-3000:]
+        return (self.directory / f"log-{self.number}").read_text(errors="replace")[-20000:]
+
+
+def listens(server: Server) -> bool:
+    assert server.process is not None
+    assert server.process.poll() is None, server.log()
+    with socket.socket() as tried:
+        return tried.connect_ex((server.host, openbao.API_PORT)) == 0
 
 
 @dataclass
@@ -149,6 +160,16 @@ class Cluster:
         except httpx.HTTPError:
             return False
 
+    def index(self, number: int, which: str) -> int:
+        """How far a server's log is ``committed`` or ``applied``."""
+        return int(self.ask("GET", "sys/leader", number=number).json().get(f"raft_{which}_index", 0))
+
+    def leader(self) -> int:
+        """The number of the active server."""
+        return next(
+            number for number in range(len(HOSTS)) if self.ask("GET", "sys/leader", number=number).json()["is_self"]
+        )
+
     def voters(self) -> set[str]:
         """Servers that count, as the operator sees it."""
         listed = self.ask("GET", "sys/storage/raft/configuration", token=self.operator())
@@ -163,7 +184,8 @@ class Cluster:
             try:
                 made()
             except client.ApiException as refused:
-                assert refused.status == 409, refused
+                if refused.status != 409:
+                    raise
         body = {"spec": {"audiences": [audience], "expirationSeconds": 600}}
         return self.core.create_namespaced_service_account_token(name, namespace, body).status.token
 
@@ -220,12 +242,13 @@ def cluster(
     environment = {**environment, "BAO_CACERT": str(directory / "tls" / "ca.crt")}
     servers = [Server(directory, number, bao, environment) for number in range(len(HOSTS))]
     made = Cluster(servers, plane, core)
+    first = servers[0].decide()
     try:
-        first = servers[0].decide()
         for server in servers[1:]:
             _, said = server.decide().communicate(timeout=SECONDS)
             made.decisions.append(said)
             server.start(configuration())
+            until(f"server {server.number} listens", lambda server=server: listens(server), made.logs)
         _, said = first.communicate(timeout=SECONDS)
         made.decisions.insert(0, said)
         servers[0].start(configuration())
@@ -236,6 +259,10 @@ def cluster(
     finally:
         for server in servers:
             server.stop()
+        if first.poll() is None:
+            first.kill()
+            first.communicate()
+        made.http.close()
 
 
 def _key(path: Path) -> None:
