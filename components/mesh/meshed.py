@@ -44,7 +44,7 @@ def metrics_policy(namespace: str, networks: Sequence[str] = ("0.0.0.0/0",)) -> 
     """
     name = "proxy-metrics"
     metadata = {"name": name, "namespace": namespace}
-    server = {"podSelector": {}, "port": PROXY_METRICS_PORT, "proxyProtocol": "HTTP/1"}
+    server: Manifest = {"podSelector": {}, "port": PROXY_METRICS_PORT, "proxyProtocol": "HTTP/1"}
     target = {"group": "policy.linkerd.io", "kind": "Server", "name": name}
     allowed = {"group": "policy.linkerd.io", "kind": "NetworkAuthentication", "name": name}
     return [

@@ -223,7 +223,7 @@ def environment(bao: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     return {"PATH": f"{bao.parent}:{os.environ['PATH']}", "HOME": str(home)}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def cluster(
     bao: Path,
     environment: dict[str, str],

@@ -164,7 +164,7 @@ def test_a_seal_key_is_handed_over_to_the_next(cluster: Cluster) -> None:
             until("its login answers", lambda: cluster.log_in(READER, A, READER).status_code == 200, cluster.logs)
             said = cluster.index(cluster.leader(), "committed")
             for number in range(3):
-                until("all heard of it", lambda number=number: cluster.index(number, "applied") >= said, cluster.logs)
+                until("heard", lambda number=number, said=said: cluster.index(number, "applied") >= said, cluster.logs)
     until("its login answers", lambda: cluster.log_in(READER, A, READER).status_code == 200, cluster.logs)
     assert len(cluster.ask("GET", "auth/kubernetes/role/operator", token=cluster.operator()).json()["data"]) > 0
 

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
-from components.layer import policies
+from components.layer import chart_values, policies, workloads
 from components.mesh import (
     WEBHOOKS,
     Mesh,
@@ -56,7 +56,7 @@ def deploy(
                 region,
                 {
                     "region": region,
-                    "charts": {chart: PIN for chart in CHARTS},  # pyright: ignore[reportArgumentType]
+                    "charts": dict.fromkeys(CHARTS, PIN),  # pyright: ignore[reportArgumentType]
                     "anchor": anchor.certificate,
                     "anchor_key": anchor.private_key,
                 },
@@ -88,7 +88,7 @@ def certificates(pem: str) -> list[x509.Certificate]:
 def issue(name: str, issuer: x509.Certificate, key: Any, *, ca: bool, hours: int) -> tuple[x509.Certificate, Any]:
     """What cert-manager signs for Linkerd (a CA), and what Linkerd signs for a proxy (a leaf)."""
     own = ec.generate_private_key(ec.SECP256R1())
-    usage = x509.KeyUsage(not ca, False, False, False, False, ca, ca, False, False)  # noqa: FBT003
+    usage = x509.KeyUsage(not ca, False, False, False, False, ca, ca, False, False)
     extended = [x509.ExtendedKeyUsageOID.SERVER_AUTH, x509.ExtendedKeyUsageOID.CLIENT_AUTH]
     made = (
         x509.CertificateBuilder()
@@ -203,7 +203,7 @@ def test_while_an_anchor_is_handed_over_proxies_trust_both() -> None:
             "fsn1",
             {
                 "region": "fsn1",
-                "charts": {chart: PIN for chart in CHARTS},  # pyright: ignore[reportArgumentType]
+                "charts": dict.fromkeys(CHARTS, PIN),  # pyright: ignore[reportArgumentType]
                 "anchor": anchors[0].certificate,
                 "anchor_key": anchors[0].private_key,
                 "previous_anchor": anchors[1].certificate,
@@ -247,6 +247,18 @@ def test_every_component_of_the_control_plane_requests_something() -> None:
     }
     ours = {name for name in named if not name.endswith("ProxyResources") and not name.startswith("heartbeat")}
     assert {name for name in ours if "request" not in values[name]["cpu"]} == set()
+
+
+def test_the_preview_knows_what_the_control_plane_requests() -> None:
+    found = {
+        each.name: (each.replicas, each.cpu, each.memory) for each in workloads(CHARTS[2], chart_values(CHARTS[2]))
+    }
+    # Millicores and MiB of a pod, its proxy's 20 and 32 among them.
+    assert found == {
+        "linkerd-identity": (3, 30, 64),
+        "linkerd-destination": (3, 70, 160),
+        "linkerd-proxy-injector": (3, 40, 96),
+    }
 
 
 def manifests() -> list[dict[str, Any]]:
