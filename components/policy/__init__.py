@@ -3,12 +3,14 @@
 from .constraints import (
     ENFORCEMENTS,
     MESH_CALLERS,
+    METRICS_AUTHENTICATION,
     PLATFORM_NAMESPACES,
     Enforcement,
     Rules,
     config,
     constraints,
     isolation,
+    metrics_authentication,
 )
 from .escalation import Finding, escalations
 from .marks import tenant_annotations
@@ -30,6 +32,7 @@ __all__ = [
     "CLUSTER_PERSONAS",
     "ENFORCEMENTS",
     "MESH_CALLERS",
+    "METRICS_AUTHENTICATION",
     "OPERATED_NAMESPACES",
     "PLATFORM_NAMESPACES",
     "SYNC_ACCOUNT",
@@ -46,6 +49,7 @@ __all__ = [
     "escalations",
     "isolation",
     "kind_of",
+    "metrics_authentication",
     "persona_bindings",
     "tenant_annotations",
     "tenant_role_bindings",

@@ -56,6 +56,9 @@ MESH_IMAGES: Final = ("cr.l5d.io/linkerd/proxy",)
 MESH_CALLERS: Final = ("traefik", "monitoring")
 """Namespaces whose pods any tenant may let call its own."""
 
+METRICS_AUTHENTICATION: Final = "prometheus"
+"""NetworkAuthentication of each tenant's namespace, for figures alone: Prometheus is not in the mesh."""
+
 _PODS: Final = (
     {"apiGroups": [""], "kinds": ["Pod", "ReplicationController"]},
     {"apiGroups": ["apps"], "kinds": ["DaemonSet", "Deployment", "ReplicaSet", "StatefulSet"]},
@@ -169,12 +172,26 @@ def _computed(kind: str, rules: Rules) -> dict[str, Any]:
         "K8sRequiredProbes": mesh,
         "K8sRequiredResources": mesh,
         "K8sStorageClass": {"allowed": list(rules.storage_classes)},
-        "TenantMesh": callers,
+        "TenantMesh": {**callers, **platform, "metrics": METRICS_AUTHENTICATION},
         "TenantNetworkPolicy": {**platform, **callers},
         "TenantSecretStore": platform,
         "TenantTraefik": platform,
     }
     return every.get(kind, {})
+
+
+def metrics_authentication(namespace: str) -> Manifest:
+    """What a tenant's authorization of its figures names: who is not in the mesh.
+
+    That only Prometheus comes, the network policies say. A tenant cannot make one, and may name this one only for what is
+    called ``<service>-metrics``.
+    """
+    return {
+        "apiVersion": "policy.linkerd.io/v1alpha1",
+        "kind": "NetworkAuthentication",
+        "metadata": {"name": METRICS_AUTHENTICATION, "namespace": namespace},
+        "spec": {"networks": [{"cidr": "0.0.0.0/0"}]},
+    }
 
 
 def config(platform_namespaces: Sequence[str] = PLATFORM_NAMESPACES) -> Manifest:
