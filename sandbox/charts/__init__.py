@@ -2,6 +2,7 @@
 
 from .definitions import PARSER, Definition, definitions, read_definitions
 from .stand_ins import ChartError, StandIn, objects, stand_in, write_chart
+from .storage_classes import storage_classes
 
 __all__ = [
     "PARSER",
@@ -12,5 +13,6 @@ __all__ = [
     "objects",
     "read_definitions",
     "stand_in",
+    "storage_classes",
     "write_chart",
 ]

@@ -1,7 +1,7 @@
 """Charts named and versioned as upstream ones, made of what charts/workloads.yaml says that those run.
 
-Real are the pods' names, labels, numbers, requests, security and places, the Services, the claims, and the names of the kinds
-that they define. Nothing in them does anything: no image, no webhook, no account, no disruption budget.
+Real are the pods' names, labels, numbers, requests, security and places, the Services, the claims, the StorageClasses, and
+the names of the kinds that they define. Nothing in them does anything: no image, no webhook, no account, no disruption budget.
 """
 
 import importlib.util
@@ -15,6 +15,7 @@ from typing import Any, Final, cast
 import yaml
 
 from .definitions import at, definitions
+from .storage_classes import storage_classes
 
 REGISTRY: Final = "stand-in.invalid"
 
@@ -87,7 +88,8 @@ def stand_in(
         ChartError: the listing does not tell, or tells something else than the values hold.
     """
     going, kept = definitions(chart, values, real_definitions)
-    return StandIn(chart, version, [*going, *objects(chart, version, release, values, listing)], kept)
+    made = [*going, *storage_classes(chart, values), *objects(chart, version, release, values, listing)]
+    return StandIn(chart, version, made, kept)
 
 
 def write_chart(made: StandIn, directory: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from sandbox.charts import ChartError, Definition, definitions, objects, read_definitions
+from sandbox.charts import ChartError, Definition, definitions, objects, read_definitions, storage_classes
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 UPSTREAM = CHECKOUT.parent / "shared" / "upstream"
@@ -139,6 +139,32 @@ def test_a_stateful_set_is_governed_by_its_first_service_and_claims_volumes(tmp_
     data, audit = (each["spec"] for each in workload["spec"]["volumeClaimTemplates"])
     assert (data["resources"]["requests"]["storage"], data["storageClassName"]) == ("10Gi", "replicated")
     assert (audit["resources"]["requests"]["storage"], "storageClassName" in audit) == ("1Gi", False)
+
+
+def test_storage_classes_are_as_the_values_say() -> None:
+    listed = [{"name": "one", "reclaimPolicy": "Retain"}, {"name": "two", "defaultStorageClass": True}]
+    one, two = storage_classes("hcloud-csi", {"storageClasses": listed})
+    assert (one["provisioner"], one["reclaimPolicy"], one["volumeBindingMode"]) == (
+        "csi.hetzner.cloud",
+        "Retain",
+        "WaitForFirstConsumer",
+    )
+    defaults = [each["metadata"]["annotations"]["storageclass.kubernetes.io/is-default-class"] for each in (one, two)]
+    assert (defaults, two["reclaimPolicy"]) == (["false", "true"], "Delete")
+    given: dict[str, Any] = {
+        "defaultClassReplicaCount": 2,
+        "volumeBindingMode": "WaitForFirstConsumer",
+        "recurringJobSelector": {"enable": True, "jobList": "[1]"},
+    }
+    [longhorn] = storage_classes("longhorn", {"persistence": given})
+    assert (longhorn["provisioner"], longhorn["volumeBindingMode"]) == ("driver.longhorn.io", "WaitForFirstConsumer")
+    assert longhorn["parameters"] == {
+        "numberOfReplicas": "2",
+        "dataLocality": "disabled",
+        "recurringJobSelector": "[1]",
+    }
+    assert storage_classes("longhorn", {"persistence": {"createStorageClass": False}}) == []
+    assert storage_classes("cilium", {}) == []
 
 
 # -- bad listings
