@@ -42,8 +42,6 @@ class CertificatesArgs(TypedDict):
     """Generations of the root; one, the first, unless told. How to renew it: docs/certificates.md."""
     acme: NotRequired[Acme]
     """Public certificates; none unless told."""
-    after: NotRequired[Sequence[pulumi.Resource]]
-    """What it waits for: the ``ready_resources`` of the layers below."""
 
 
 class Certificates(Layer):
@@ -53,6 +51,10 @@ class Certificates(Layer):
     The CA below it is in the cluster, lasts two years, and is renewed by the first ``up`` in its last 180 days: whoever
     trusts the root notices nothing, since certificates carry the CA that signed them.
 
+    Args:
+        name, args, opts: As of a `Component`.
+        after: What it waits for: the ``ready_resources`` of the layers below.
+
     Raises:
         ProblemsError: generations or ACME settings that cannot work; nothing has been registered then.
     """
@@ -60,12 +62,18 @@ class Certificates(Layer):
     roots: pulumi.Output[str]
     """PEM of all roots that are trusted; not secret."""
 
-    def __init__(self, name: str, args: CertificatesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        args: CertificatesArgs,
+        opts: pulumi.ResourceOptions | None = None,
+        after: Sequence[pulumi.Resource] = (),
+    ) -> None:
         check_arguments("Certificates", name, args, CertificatesArgs)
         internal: InternalCa = args.get("internal_ca", {"generations": [1], "signs": 1})
         acme = args.get("acme")
         refuse(f"Certificates {name!r}", check(internal, acme))
-        super().__init__("Certificates", name, args, CertificatesArgs, opts, args.get("after", ()))
+        super().__init__("Certificates", name, args, CertificatesArgs, opts, after)
         authorities = {
             generation: CertificateAuthority(
                 f"{name}-root-{generation}",

@@ -36,7 +36,7 @@ class Acme(TypedDict):
 
     email: str
     """Where the authority writes to before certificates run out."""
-    zone: str
+    zone: pulumi.Input[str]
     """The zone whose names it may ask for."""
     token: pulumi.Input[str]
     """Of Cloudflare's API, with Zone:Read and DNS:Edit on that zone (secret)."""
@@ -69,8 +69,9 @@ def check(internal_ca: InternalCa, acme: Acme | None) -> list[Problem]:
     local, _, domain = acme["email"].partition("@")
     if not local or "." not in domain:
         problems.append(Problem("acme.email", acme["email"], "is no address", "write one that is read"))
-    if "." not in acme["zone"].strip("."):
-        problems.append(Problem("acme.zone", acme["zone"], "is no zone", "write its name, such as example.com"))
+    zone = acme["zone"]
+    if isinstance(zone, str) and "." not in zone.strip("."):
+        problems.append(Problem("acme.zone", zone, "is no zone", "write its name, such as example.com"))
     directory = acme.get("directory", ACME_DIRECTORY)
     if not directory.startswith("https://"):
         problems.append(Problem("acme.directory", directory, "is no https URL", f"write one, such as {ACME_DIRECTORY}"))
@@ -82,7 +83,7 @@ def internal_issuer() -> Manifest:
     return _cluster_issuer(INTERNAL_ISSUER, {"ca": {"secretName": CA_SECRET}})
 
 
-def acme_issuer(email: str, zone: str, directory: str = ACME_DIRECTORY) -> Manifest:
+def acme_issuer(email: str, zone: pulumi.Input[str], directory: str = ACME_DIRECTORY) -> Manifest:
     """Proves by DNS, so that nothing must be reachable: the origin answers nobody but Cloudflare."""
     token = {"name": TOKEN_SECRET, "key": TOKEN_KEY}
     solver = {"selector": {"dnsZones": [zone]}, "dns01": {"cloudflare": {"apiTokenSecretRef": token}}}

@@ -6,6 +6,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from ..layer import INTERNET, Addresses, Flow, Pods, from_prometheus, to_api_server
+from ..mesh import CONTROL_PORTS
 
 TENANCY_LABEL: Final[Mapping[str, str]] = {"hetzner-platform/tenancy": "tenant"}
 """On every namespace of a tenant: there the ingress may go."""
@@ -17,8 +18,6 @@ METRICS_PORT: Final = 9100
 """Of the container; none is privileged."""
 
 _PROXY_METRICS: Final = 4191
-_MESH: Final = (8080, 8086, 8090)
-"""Linkerd's identity, destination and policy, which the sidecar asks."""
 _IN_CLUSTER: Final = re.compile(r"[a-z0-9-]+\.([a-z0-9-]+)\.svc(?:\.cluster\.local)?\.?")
 
 
@@ -28,7 +27,7 @@ def service_namespace(address: str) -> str | None:
     return found[1] if found else None
 
 
-def flows(load_balancer_ip: str, forward_authentication: str | None = None) -> list[Flow]:
+def flows(load_balancer_ip: str, forward_authentication: str | None = None, *, meshed: bool = True) -> list[Flow]:
     """In from the load balancer alone, out to the tenants' pods.
 
     Node ports are open on every address of a machine, and a machine keeps the sender's address when it passes a
@@ -37,15 +36,17 @@ def flows(load_balancer_ip: str, forward_authentication: str | None = None) -> l
     Args:
         load_balancer_ip: Its private address.
         forward_authentication: URL that is asked about requests; nobody is when None.
+        meshed: Whether there is a proxy of the mesh beside it.
     """
     made = [
         Flow("load-balancer", "ingress", [Addresses(f"{load_balancer_ip}/32")], [HTTP_PORT, HTTPS_PORT]),
-        from_prometheus(METRICS_PORT, _PROXY_METRICS),
+        from_prometheus(METRICS_PORT, *([_PROXY_METRICS] if meshed else [])),
         to_api_server(),
         # Every port: which one an application has, its own policies say.
         Flow("tenants", "egress", [Pods(namespace_labels=TENANCY_LABEL)]),
-        Flow("mesh", "egress", [Pods("linkerd")], _MESH),
     ]
+    if meshed:
+        made.append(Flow("mesh-control", "egress", [Pods("linkerd")], CONTROL_PORTS))
     if forward_authentication is not None:
         url = urlsplit(forward_authentication)
         namespace = service_namespace(forward_authentication)

@@ -11,6 +11,7 @@ import pulumi
 
 from ..component import check_arguments
 from ..layer import ChartPin, Layer
+from ..mesh import metrics_policy
 from ..naming import InvalidNameError, check_name
 from ..problem import Problem, refuse
 from .flows import flows
@@ -52,8 +53,8 @@ class IngressArgs(TypedDict):
     """Requests at once; 200 unless told."""
     body_mb: NotRequired[int]
     """Largest body of a request, MiB; 100 unless told."""
-    after: NotRequired[Sequence[pulumi.Resource]]
-    """What it waits for: the ``ready_resources`` of the layers below, the mesh's among them."""
+    meshed: NotRequired[bool]
+    """Whether requests go on through the mesh, which must be there then; True unless told."""
 
 
 class Ingress(Layer):
@@ -61,11 +62,21 @@ class Ingress(Layer):
 
     See docs/ingress.md for what keeps strangers out, and docs/origin.md for why.
 
+    Args:
+        name, args, opts: As of a `Component`.
+        after: What it waits for: the ``ready_resources`` of the layers below, the mesh's among them.
+
     Raises:
         ProblemsError: an address, a pool's name, a limit or a URL that cannot be; nothing has been registered then.
     """
 
-    def __init__(self, name: str, args: IngressArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        args: IngressArgs,
+        opts: pulumi.ResourceOptions | None = None,
+        after: Sequence[pulumi.Resource] = (),
+    ) -> None:
         check_arguments("Ingress", name, args, IngressArgs)
         limits = {
             "requests_per_second": args.get("requests_per_second", REQUESTS_PER_SECOND),
@@ -75,8 +86,12 @@ class Ingress(Layer):
         authentication = args.get("forward_authentication")
         address = authentication["address"] if authentication else None
         refuse(f"Ingress {name!r}", check(args["targets"], args["load_balancer_ip"], limits, address))
-        super().__init__("Ingress", name, args, IngressArgs, opts, args.get("after", ()))
-        namespace = self.namespace(NAMESPACE, "restricted", flows=flows(args["load_balancer_ip"], address), meshed=True)
+        super().__init__("Ingress", name, args, IngressArgs, opts, after)
+        meshed = args.get("meshed", True)
+        allowed = flows(args["load_balancer_ip"], address, meshed=meshed)
+        namespace = self.namespace(NAMESPACE, "restricted", flows=allowed, meshed=meshed)
+        for manifest in metrics_policy(NAMESPACE) if meshed else ():
+            self.manifest(manifest, namespace)
         pair = {"tls.crt": args["origin_certificate"], "tls.key": args["origin_private_key"]}
         certificate = self.secret(NAMESPACE, ORIGIN_CERTIFICATE, pair, namespace, type="kubernetes.io/tls")
         authority = self.secret(NAMESPACE, ORIGIN_PULL_CA, {"ca.crt": args["origin_pull_ca"]}, namespace)
@@ -89,6 +104,7 @@ class Ingress(Layer):
                 targets=args["targets"],
                 load_balancer_ip=args["load_balancer_ip"],
                 **limits,
+                meshed=meshed,
                 # Certificates are shown to whoever connects: what is made of them alone is no secret.
                 fingerprint=pulumi.Output.unsecret(shown),
             ),

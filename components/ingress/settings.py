@@ -73,6 +73,7 @@ def values(
     burst: int,
     body_mb: int,
     fingerprint: pulumi.Input[str] = "",
+    meshed: bool = True,
 ) -> dict[str, Any]:
     """What is laid over charts/values/traefik.yaml.
 
@@ -81,23 +82,21 @@ def values(
         load_balancer_ip: Its private address; the PROXY protocol's word is taken from nobody else.
         requests_per_second, burst, body_mb: See `middlewares`.
         fingerprint: Of the certificates. Traefik reads their files once, so that new ones need new pods.
+        meshed: Whether there is a proxy of the mesh beside it.
     """
     # X-Forwarded-* is taken from nobody: Cloudflare passes on what visitors put into most of them.
     balancer = {"trustedIPs": [f"{load_balancer_ip}/32"], "insecure": False}
     # To Go, X_Auth_Request_User is another header than X-Auth-Request-User; to many applications it is not.
     underscores = {"underscoreHeadersStrategy": "delete"}
     redirection = {"entryPoint": {"to": "websecure", "scheme": "https", "permanent": True}}
-    unmeshed = ",".join(map(str, (HTTP_PORT, HEALTH_PORT, HTTPS_PORT, METRICS_PORT)))
+    annotations: dict[str, pulumi.Input[str]] = {"hetzner-platform/certificates": fingerprint}
+    if meshed:
+        # Visitors come from outside the mesh; only what goes out to the tenants is meshed.
+        own = ",".join(map(str, (HTTP_PORT, HEALTH_PORT, HTTPS_PORT, METRICS_PORT)))
+        annotations |= {"linkerd.io/inject": "enabled", "config.linkerd.io/skip-inbound-ports": own}
     return {
         **placement(targets),
-        "deployment": {
-            "podAnnotations": {
-                "linkerd.io/inject": "enabled",
-                # Visitors come from outside the mesh; only what goes out to the tenants is meshed.
-                "config.linkerd.io/skip-inbound-ports": unmeshed,
-                "hetzner-platform/certificates": fingerprint,
-            }
-        },
+        "deployment": {"podAnnotations": annotations},
         "providers": {"file": {"content": dynamic_configuration(requests_per_second, burst, body_mb)}},
         "volumes": [{"name": name, "mountPath": path, "type": "secret"} for name, path in CERTIFICATES.items()],
         "accessLog": {"fields": {"headers": {"names": {VISITOR_HEADER: "keep"}}}},

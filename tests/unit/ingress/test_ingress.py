@@ -166,6 +166,14 @@ def test_pods_are_restricted_and_may_be_meshed() -> None:
     assert "config.linkerd.io/admission-webhooks" not in labels
 
 
+def test_without_a_mesh_nothing_of_it_is_there() -> None:
+    made = deploy(meshed=False)
+    assert "linkerd" not in json.dumps([resource.inputs for resource in made.resources]).replace(
+        "config.linkerd.io/admission-webhooks", ""
+    )
+    assert [resource.name for resource in deploy().resources if "proxy-metrics" in resource.name] != []
+
+
 def test_connections_come_from_the_load_balancer_alone() -> None:
     incoming = {flow.name: flow for flow in flows("10.0.0.2") if flow.direction == "ingress"}
     assert set(incoming) == {"load-balancer", "metrics"}
