@@ -123,8 +123,8 @@ def flows(*, acme: bool) -> list[Flow]:
     """
     made = [
         to_api_server(),
-        from_api_server(10250, name="cert-manager-webhook"),
-        from_api_server(6443, pods={"app.kubernetes.io/name": "trust-manager"}, name="trust-manager-webhook"),
+        # The first of cert-manager, the other of trust-manager, whose charts label their pods differently.
+        from_api_server(10250, 6443),
         from_prometheus(9402),
     ]
     if acme:

@@ -170,8 +170,7 @@ def test_without_acme_nothing_leaves_the_cluster() -> None:
         "default-deny",
         "dns",
         "to-api-server",
-        "cert-manager-webhook",
-        "trust-manager-webhook",
+        "webhooks",
         "metrics",
     }
 
