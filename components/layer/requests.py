@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Literal, cast
 
@@ -91,10 +92,21 @@ def workloads(chart: str, values: Mapping[str, Any], listing: Path = WORKLOADS) 
         UnknownChartError: the chart is not in charts/workloads.yaml.
         ValueError: a path leads nowhere: the requests would be unknown.
     """
-    every: dict[str, list[dict[str, Any]]] = yaml.safe_load(listing.read_text(encoding="utf-8"))
+    every = listed(listing)
     if chart not in every:
         raise UnknownChartError(f"{listing.name} does not say what the chart {chart!r} runs: add it")
     return [_workload(chart, entry, values) for entry in every[chart] if _wanted(entry, values)]
+
+
+def listed(listing: Path = WORKLOADS) -> Mapping[str, Sequence[Mapping[str, Any]]]:
+    """Everything that the list says, by chart. It is parsed once: a region installs some twenty charts."""
+    return _parsed(listing, listing.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=4)
+def _parsed(listing: Path, changed: int) -> Mapping[str, Sequence[Mapping[str, Any]]]:
+    del changed
+    return yaml.safe_load(listing.read_text(encoding="utf-8"))
 
 
 def _wanted(entry: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
