@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -84,10 +85,11 @@ class Definition:
         }
 
 
-def read_definitions(path: Path = LIST) -> list[Definition]:
+@cache
+def read_definitions() -> tuple[Definition, ...]:
     """Everything on the list."""
-    listed: dict[str, dict[str, Any]] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return [made for chart, entry in listed.items() for part in _parts(entry) for made in _read(chart, part)]
+    listed: dict[str, dict[str, Any]] = yaml.safe_load(LIST.read_text(encoding="utf-8"))
+    return tuple(made for chart, entry in listed.items() for part in _parts(entry) for made in _read(chart, part))
 
 
 def _parts(entry: dict[str, Any]) -> list[dict[str, Any]]:

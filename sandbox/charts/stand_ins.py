@@ -119,11 +119,10 @@ def objects(
     Raises:
         ChartError: as of `stand_in`.
     """
-    entries: dict[str, list[dict[str, Any]]] = yaml.safe_load(listing.read_text(encoding="utf-8"))
     reader = _reader()
     try:
         wanted = reader.workloads(chart, values, listing)
-        by_name = {each["name"]: each for each in entries[chart]}
+        by_name = {each["name"]: each for each in reader.listed(listing)[chart]}
         return [
             made
             for workload in wanted
