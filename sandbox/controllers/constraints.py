@@ -59,7 +59,7 @@ def definition(template: Object) -> Object:
         },
     }
     schema = {"type": "object", "properties": {"metadata": {"type": "object"}, "spec": spec, "status": _ANYTHING}}
-    version = {
+    version: dict[str, Any] = {
         "name": "v1beta1",
         "served": True,
         "storage": True,
@@ -92,7 +92,7 @@ def definition(template: Object) -> Object:
 
 def _problem(template: Object) -> dict[str, str] | None:
     """What Gatekeeper would refuse without reading any Rego."""
-    kind = part_of(part_of(part_of(part_of(template["spec"], "crd"), "spec"), "names"), "kind") or ""
+    kind: str = part_of(part_of(part_of(template["spec"], "crd"), "spec"), "names").get("kind") or ""
     name = key_of(template)[1]
     if not kind:
         return {"code": "create_error", "message": f"{name}: spec.crd.spec.names.kind is missing"}

@@ -104,7 +104,8 @@ class StandIn:
 def condition(object: Object, type: str, *, holds: bool, reason: str, message: str) -> list[Object]:
     """An object's conditions with one that holds, or does not; the time stays while it says the same."""
     others = each_of(object.get("status"), "conditions")
-    old = next((each for each in others if each["type"] == type), {})
+    nothing: Object = {}
+    old = next((each for each in others if each["type"] == type), nothing)
     status = "True" if holds else "False"
     same = old.get("status") == status and "lastTransitionTime" in old
     made = {

@@ -128,11 +128,11 @@ class Region:
         address = f"127.{self.octet}.{self.index}.{100 + number}" if public else None
         return self._facts(machine, text, Subnet.AGENTS, "agent", address)
 
-    def robot(self, number: int) -> tuple[str, str, Attachment]:
+    def robot(self, number: int, **settings: Any) -> tuple[str, str, Attachment]:
         """A dedicated machine: its name, its join bundle, and where it is attached."""
         machine = Machine("gpu", number, "GEX44")
         vswitch = user_data.vswitch(self.plan, NETWORK, 4000, 1400, ["203.0.113.0/24"])
-        text = user_data.robot(self.pool("gpu"), machine, vswitch, self.secrets)
+        text = user_data.robot(self.pool("gpu", **settings), machine, vswitch, self.secrets)
         place = Attachment(self.network, str(self.plan.machine(Subnet.VSWITCH, number)))
         return machine.name(self.name), text, place
 

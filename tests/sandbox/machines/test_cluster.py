@@ -232,10 +232,11 @@ def test_nothing_secret_is_an_argument_or_readable_for_others(formed: Formed) ->
     commands = "\n".join(running_processes(formed.directory))
     assert commands.count("kube-apiserver ") == 3
     assert commands.count("kube-controller-manager ") == 1
+    assert commands.count("kube-scheduler ") == 1
     assert "open-this" not in commands
     assert (formed.directory / "machines" / str(formed.servers[0].id)).stat().st_mode & 0o077 == 0
     logs = list(formed.directory.glob("machines/*/logs/*.log"))
-    assert len(logs) == 7
+    assert len(logs) == 8
     assert not [log for log in logs if log.stat().st_mode & 0o077]
 
 
