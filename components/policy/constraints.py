@@ -194,6 +194,24 @@ def metrics_authentication(namespace: str) -> Manifest:
     }
 
 
+def admission(platform_namespaces: Sequence[str] = PLATFORM_NAMESPACES) -> list[Manifest]:
+    """The policy that holds while Gatekeeper is away: which hosts a tenant's route takes. And its binding."""
+    policy: Manifest = yaml.safe_load((_LISTING.parent / "admission.yaml").read_text(encoding="utf-8"))
+    name = policy["metadata"]["name"]
+    outside = {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": sorted(platform_namespaces)}
+    binding = {
+        "apiVersion": policy["apiVersion"],
+        "kind": "ValidatingAdmissionPolicyBinding",
+        "metadata": {"name": name},
+        "spec": {
+            "policyName": name,
+            "validationActions": ["Deny"],
+            "matchResources": {"namespaceSelector": {"matchExpressions": [outside]}},
+        },
+    }
+    return [policy, binding]
+
+
 def config(platform_namespaces: Sequence[str] = PLATFORM_NAMESPACES) -> Manifest:
     """Gatekeeper's own Config: what it keeps in mind, and where it does not look at all.
 

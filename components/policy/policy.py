@@ -7,7 +7,7 @@ import pulumi
 
 from ..layer import ChartPin, Layer, from_api_server, from_prometheus, to_api_server, within
 from ..problem import Problem, refuse
-from .constraints import PLATFORM_NAMESPACES, Enforcement, Rules, config, constraints, problems
+from .constraints import PLATFORM_NAMESPACES, Enforcement, Rules, admission, config, constraints, problems
 from .personas import cluster_roles, persona_bindings, persona_problems
 from .templates import constraint_templates, kind_of
 
@@ -39,7 +39,8 @@ class Policy(Layer):
     """What tenants may run, and what people may do.
 
     The webhook fails open: one that fails closed can lock everybody out. What must hold while it is away is held by others:
-    Pod Security, RBAC (no persona of a tenant may make what the constraints refuse), quotas and network policies.
+    Pod Security, RBAC (what the ingress and the stores read is not a tenant's to write), quotas, network policies, and for
+    the hosts of routes an admission policy of the API server itself, which fails closed.
 
     Raises:
         ProblemsError: an override names no constraint or would weaken what keeps tenants apart, a registry does not end
@@ -71,7 +72,7 @@ class Policy(Layer):
         templates = {kind_of(template): self.manifest(template, release) for template in constraint_templates()}
         for constraint in constraints(rules):
             self.manifest(constraint, templates[constraint["kind"]])
-        for manifest in [*cluster_roles(), *persona_bindings(personas)]:
+        for manifest in [*admission(namespaces), *cluster_roles(), *persona_bindings(personas)]:
             self.manifest(manifest)
         self.finish()
 

@@ -15,11 +15,13 @@ from components.policy import (
     PLATFORM_NAMESPACES,
     Policy,
     Rules,
+    admission,
     config,
     constraint_templates,
     constraints,
     isolation,
     kind_of,
+    metrics_authentication,
     tenant_annotations,
 )
 from components.policy.constraints import PLATFORM_USERS, listing
@@ -29,6 +31,8 @@ from sandbox.deployment import Deployment, DeploymentFailed
 ROOT = Path(__file__).resolve().parents[3]
 UPSTREAM = ROOT.parent / "shared" / "upstream" / "gatekeeper" / "crds"
 here = pytest.mark.skipif(not UPSTREAM.is_dir(), reason=f"the chart's definitions are not here: {UPSTREAM}")
+LINKERD = ROOT.parent / "shared" / "upstream" / "linkerd-crds" / "crds"
+linkerd = pytest.mark.skipif(not LINKERD.is_dir(), reason=f"Linkerd's definitions are not here: {LINKERD}")
 Golden = Callable[[str, str], None]
 
 REGISTRIES = ["registry.example.com/"]
@@ -60,7 +64,7 @@ def actions(rules: Rules) -> dict[str, str]:
 
 
 def test_constraints_are_as_reviewed(golden: Golden) -> None:
-    made = [*constraints(Rules("dryrun", REGISTRIES)), config()]
+    made = [*constraints(Rules("dryrun", REGISTRIES)), config(), *admission()]
     golden("policy/constraints.yaml", yaml.safe_dump_all(made, sort_keys=False, width=120))
 
 
@@ -191,6 +195,15 @@ def test_a_fact_that_would_read_as_two_is_refused(host: str) -> None:
         tenant_annotations([host], [], 0)
 
 
+@linkerd
+def test_who_is_not_in_the_mesh_is_told_as_the_mesh_reads_it() -> None:
+    schema = definition(LINKERD / "networkauthentications.policy.linkerd.io.yaml", "v1alpha1")
+    manifest = metrics_authentication("shop-production")
+    jsonschema.validate(manifest, schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({**manifest, "spec": {"networks": []}}, schema)
+
+
 def strict(schema: Any) -> Any:
     """With what Kubernetes would silently drop as an error."""
     if isinstance(schema, list):
@@ -208,8 +221,8 @@ def strict(schema: Any) -> Any:
 
 
 @functools.cache
-def definition(name: str, version: str) -> Any:
-    told = yaml.safe_load((UPSTREAM / name).read_text(encoding="utf-8"))
+def definition(path: Path, version: str) -> Any:
+    told = yaml.safe_load(path.read_text(encoding="utf-8"))
     (schema,) = [each["schema"]["openAPIV3Schema"] for each in told["spec"]["versions"] if each["name"] == version]
     return strict(schema)
 
@@ -217,7 +230,7 @@ def definition(name: str, version: str) -> Any:
 @here
 @pytest.mark.parametrize("template", constraint_templates(), ids=kind_of)
 def test_a_template_fits_its_definition(template: dict[str, Any]) -> None:
-    schema = definition("constrainttemplates.templates.gatekeeper.sh.yaml", "v1")
+    schema = definition(UPSTREAM / "constrainttemplates.templates.gatekeeper.sh.yaml", "v1")
     jsonschema.validate(template, schema)
     with pytest.raises(jsonschema.ValidationError, match="surplus"):
         jsonschema.validate({**template, "spec": {**template["spec"], "surplus": True}}, schema)
@@ -225,7 +238,7 @@ def test_a_template_fits_its_definition(template: dict[str, Any]) -> None:
 
 @here
 def test_gatekeepers_config_fits_its_definition() -> None:
-    schema = definition("configs.config.gatekeeper.sh.yaml", "v1alpha1")
+    schema = definition(UPSTREAM / "configs.config.gatekeeper.sh.yaml", "v1alpha1")
     jsonschema.validate(config(), schema)
     with pytest.raises(jsonschema.ValidationError, match="surplus"):
         jsonschema.validate({**config(), "spec": {"surplus": 1}}, schema)
