@@ -157,7 +157,7 @@ class Layer(Component):
         self,
         namespace: str,
         name: str,
-        texts: Mapping[str, pulumi.Input[str]],
+        texts: Mapping[str, pulumi.Input[str]] | pulumi.Output[Mapping[str, str]],
         *needs: pulumi.Resource,
         type: str = "Opaque",
     ) -> kubernetes.core.v1.Secret:
@@ -175,7 +175,7 @@ class Layer(Component):
                 f"{self.label}-{namespace}-{name}-secret",
                 metadata={"name": name, "namespace": namespace},
                 type=type,
-                string_data=pulumi.Output.secret(dict(texts)),
+                string_data=pulumi.Output.secret(texts if isinstance(texts, pulumi.Output) else dict(texts)),
                 opts=self.wait(*needs),
             )
         )

@@ -34,7 +34,7 @@ class TenantArgs(TypedDict):
     """See `tenant_flows`."""
     objects: NotRequired[Sequence[Mapping[str, Any]]]
     """Manifests that other layers give it: secret store, role bindings, middleware, constraints; in its namespace or in none."""
-    object_store: NotRequired[Mapping[str, pulumi.Input[str]]]
+    object_store: NotRequired[Mapping[str, pulumi.Input[str]] | pulumi.Output[Mapping[str, str]]]
     """Content of its Secret ``object-store``; it is secret from here on. None of it: no such Secret."""
     annotations: NotRequired[Mapping[str, str]]
     """Of its namespace, beside those of the mesh."""
@@ -61,7 +61,6 @@ class Tenant(Layer):
         name: str,
         args: TenantArgs,
         opts: pulumi.ResourceOptions | None = None,
-        *,
         after: Sequence[pulumi.Resource] = (),
     ) -> None:
         super().__init__("Tenant", name, args, TenantArgs, opts, after)

@@ -71,7 +71,7 @@ def one() -> Deployment:
         "metadata": {"name": "orders-production"},
         "spec": {},
     }
-    given = tenant(objects=[store, constraint], object_store={"secretKey": "hidden"}, protect=True)
+    given = tenant(objects=[store, constraint], object_store={"S3_SECRET_KEY": "hidden"}, protect=True)
     return deployed([given | {"annotations": {"hetzner-platform/hosts": "orders.example.com"}}])
 
 
@@ -131,6 +131,17 @@ def test_what_other_layers_give_it_is_there_and_the_key_is_secret(one: Deploymen
     assert "tenants-orders-production-tenant-routes" in made
     secret = made["tenants-orders-production-object-store-secret"].inputs
     assert (secret["metadata"]["name"], secret["stringData"]) == ("object-store", "[secret]")
+
+
+def test_the_key_may_be_known_only_later() -> None:
+    """As the object store hands it over."""
+
+    def program() -> None:
+        given = tenant(object_store=pulumi.Output.from_input({"S3_SECRET_KEY": "hidden"}))
+        Tenants("tenants", {"tenants": [given], "platform_flows": platform_flows(4180)})
+
+    made = run(program, project="hetzner-platform", stack="test", skipped=frozenset({"kubernetes"}))
+    assert named(made)["tenants-orders-production-object-store-secret"].inputs["stringData"] == "[secret]"
 
 
 def test_everything_in_a_namespace_waits_for_it_alone(one: Deployment) -> None:
