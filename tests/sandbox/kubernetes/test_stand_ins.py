@@ -34,6 +34,9 @@ COMPUTED: dict[str, dict[str, Any]] = {
 """What components lay over the values of charts/values, as far as the stand-ins show it."""
 
 
+RELEASE = Target("kubernetes:helm.sh/v3:Release", "it")
+
+
 def given(chart: str, namespace: str) -> dict[str, Any]:
     return {
         "chart": chart,
@@ -48,15 +51,13 @@ def given(chart: str, namespace: str) -> dict[str, Any]:
 
 
 def make(package: Package, chart: str, namespace: str) -> Any:
-    target = Target("kubernetes:helm.sh/v3:Release", chart)
-    checked = package.check(target, given(chart, namespace))
+    checked = package.check(RELEASE, given(chart, namespace))
     assert checked.failures == []
-    return package.create(target, checked.inputs, preview=False)
+    return package.create(RELEASE, checked.inputs, preview=False)
 
 
 def remove(package: Package, made: Any) -> None:
-    target = Target("kubernetes:helm.sh/v3:Release", str(made.outputs["name"]))
-    package.delete(target, made.id, {**made.outputs, "skipAwait": False})
+    package.delete(RELEASE, made.id, {**made.outputs, "skipAwait": False})
 
 
 @pytest.fixture(scope="session")
@@ -133,10 +134,9 @@ def test_another_version_of_a_stand_in_is_another_image(
     provider: Package, kinds: dynamic.DynamicClient, namespace: str
 ) -> None:
     made = make(provider, "metrics-server", namespace)
-    target = Target("kubernetes:helm.sh/v3:Release", "metrics-server")
     old = given("metrics-server", namespace)
     new = {**old, "version": "3.14.0"}
-    told: Any = provider.update(target, made.id, old, new, made.outputs, preview=False)
+    told: Any = provider.update(RELEASE, made.id, old, new, made.outputs, preview=False)
     assert (told["version"], told["status"]["revision"]) == ("3.14.0", 2)
     deployments = kinds.resources.get(api_version="apps/v1", kind="Deployment")
     live = deployments.get("metrics-server", namespace=namespace).to_dict()
