@@ -33,8 +33,6 @@ class MeshArgs(TypedDict):
     """PEM of the anchor before, trusted beside the new one until no proxy has a certificate below it."""
     issuer: NotRequired[str]
     """ClusterIssuer of the webhooks' certificates; ``internal`` unless told."""
-    after: NotRequired[Sequence[pulumi.Resource]]
-    """What it waits for: the ``ready_resources`` of the layers below; cert-manager is among them."""
 
 
 class Mesh(Layer):
@@ -44,8 +42,14 @@ class Mesh(Layer):
     cluster gets a key that can be given up, not the anchor's. Proxies of both regions trust the anchor, so each other.
     """
 
-    def __init__(self, name: str, args: MeshArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("Mesh", name, args, MeshArgs, opts, args.get("after", ()))
+    def __init__(
+        self,
+        name: str,
+        args: MeshArgs,
+        opts: pulumi.ResourceOptions | None = None,
+        after: Sequence[pulumi.Resource] = (),
+    ) -> None:
+        super().__init__("Mesh", name, args, MeshArgs, opts, after)
         charts = args["charts"]
         plugin_namespace = self.namespace(CNI_NAMESPACE, "privileged", flows=[to_api_server()])
         plugin = self.install("linkerd2-cni", charts["linkerd2-cni"], CNI_NAMESPACE, needs=[plugin_namespace])

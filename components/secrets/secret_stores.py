@@ -83,8 +83,6 @@ class SecretStoresArgs(TypedDict):
     writers: NotRequired[Sequence[str]]
     """Groups that may reach the engine by ``kubectl port-forward``; none unless told. What they may read or write there, it
     decides by their token."""
-    after: NotRequired[Sequence[pulumi.Resource]]
-    """What it waits for: the ``ready_resources`` of the layers below."""
 
 
 def check(args: SecretStoresArgs) -> list[Problem]:
@@ -129,10 +127,16 @@ class SecretStores(Layer):
     engine: Engine
     """What `store` is given."""
 
-    def __init__(self, name: str, args: SecretStoresArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        args: SecretStoresArgs,
+        opts: pulumi.ResourceOptions | None = None,
+        after: Sequence[pulumi.Resource] = (),
+    ) -> None:
         check_arguments("SecretStores", name, args, SecretStoresArgs)
         refuse(f"SecretStores {name!r}", check(args))
-        super().__init__("SecretStores", name, args, SecretStoresArgs, opts, args.get("after", ()))
+        super().__init__("SecretStores", name, args, SecretStoresArgs, opts, after)
         kind = args.get("engine", "openbao")
         charts = args["charts"]
         reloader = self.namespace(RELOADER_NAMESPACE, "restricted", flows=_reloader_flows())

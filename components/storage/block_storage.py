@@ -40,10 +40,10 @@ _AT_ONCE: Final = 2
 class BackupTarget(TypedDict):
     """The bucket that both clusters write their volumes' backups to, and read each other's from."""
 
-    bucket: str
-    region: str
+    bucket: pulumi.Input[str]
+    region: pulumi.Input[str]
     """As S3 calls it; the bucket's location at Hetzner, such as ``hel1``."""
-    endpoint: str
+    endpoint: pulumi.Input[str]
     """``https://<location>.your-objectstorage.com``."""
     access_key: pulumi.Input[str]
     secret_key: pulumi.Input[str]
@@ -63,8 +63,6 @@ class BlockStorageArgs(TypedDict):
     backup: BackupTarget
     protection: NotRequired[bool]
     """Refuse to uninstall Longhorn and to delete its namespace; true unless told."""
-    after: NotRequired[Sequence[pulumi.Resource]]
-    """What this layer waits for."""
 
 
 class BlockStorage(Layer):
@@ -74,16 +72,22 @@ class BlockStorage(Layer):
     ``protection: false`` and a deployment, before the destroy.
 
     Raises:
-        ProblemsError: the backup target is wrong; nothing has been registered then.
+        ProblemsError: the backup target is wrong; Longhorn has not been registered then.
     """
 
     cloud_class: str
     """Storage class of Hetzner's volumes."""
 
-    def __init__(self, name: str, args: BlockStorageArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        args: BlockStorageArgs,
+        opts: pulumi.ResourceOptions | None = None,
+        after: Sequence[pulumi.Resource] = (),
+    ) -> None:
         check_arguments("BlockStorage", name, args, BlockStorageArgs)
-        refuse(f"BlockStorage {name!r}", list(check_backup(args["backup"])))
-        super().__init__("BlockStorage", name, args, BlockStorageArgs, opts, args.get("after", ()))
+        self._refuse(name, args["backup"])
+        super().__init__("BlockStorage", name, args, BlockStorageArgs, opts, after)
         protection = args.get("protection", True)
         backup = args["backup"]
         self.install(
@@ -107,7 +111,7 @@ class BlockStorage(Layer):
             "longhorn",
             args["charts"]["longhorn"],
             LONGHORN,
-            values=longhorn_values(backup, protection=protection),
+            values=longhorn_values(self._target(name, backup), protection=protection),
             needs=[namespace, credentials],
             timeout=_UNINSTALL,
         )
@@ -117,8 +121,26 @@ class BlockStorage(Layer):
         self.cloud_class = str(chart_values("hcloud-csi")["storageClasses"][0]["name"])
         self.finish({"cloud_class": self.cloud_class})
 
+    def _refuse(self, name: str, backup: Mapping[str, Any]) -> None:
+        """At once what is known at once; the rest when it is (`_target`)."""
+        if all(isinstance(backup[key], str) for key in ("bucket", "region", "endpoint")):
+            refuse(f"BlockStorage {name!r}", list(check_backup(backup)))
 
-def check_backup(backup: BackupTarget) -> Iterator[Problem]:
+    def _target(self, name: str, backup: BackupTarget) -> pulumi.Output[str]:
+        def target(known: dict[str, Any]) -> str:
+            refuse(f"BlockStorage {name!r}", list(check_backup(known)))
+            return backup_target(known["bucket"], known["region"])
+
+        places = pulumi.Output.all(bucket=backup["bucket"], region=backup["region"], endpoint=backup["endpoint"])
+        return places.apply(target)
+
+
+def backup_target(bucket: str, region: str) -> str:
+    """As Longhorn writes it. It has no part for the cluster: each restores the other's volumes."""
+    return f"s3://{bucket}@{region}/"
+
+
+def check_backup(backup: Mapping[str, Any]) -> Iterator[Problem]:
     """What Longhorn would only complain about once the first backup is due."""
     wrong = check_bucket_name(backup["bucket"])
     if wrong:
@@ -141,12 +163,12 @@ def hcloud_csi_values(cluster: str, location: str, token_secret: str) -> dict[st
     }
 
 
-def longhorn_values(backup: BackupTarget, *, protection: bool) -> dict[str, Any]:
-    """What differs between deployments. The target has no part for the cluster: each restores the other's volumes."""
+def longhorn_values(target: pulumi.Input[str], *, protection: bool) -> dict[str, Any]:
+    """What differs between deployments; ``target`` as of `backup_target`."""
     return {
         "defaultSettings": {"deletingConfirmationFlag": not protection},
         "defaultBackupStore": {
-            "backupTarget": f"s3://{backup['bucket']}@{backup['region']}/",
+            "backupTarget": target,
             "backupTargetCredentialSecret": _BACKUP_SECRET,
             "pollInterval": _POLL,
         },

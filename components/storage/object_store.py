@@ -77,8 +77,6 @@ class ObjectStoreArgs(TypedDict):
     """Size of each volume, GB; 50 unless told."""
     storage_class: NotRequired[str]
     """Of the volumes; ``hcloud-volumes`` unless told."""
-    after: NotRequired[Sequence[pulumi.Resource]]
-    """What this layer waits for."""
 
 
 class ObjectStore(Layer):
@@ -101,10 +99,16 @@ class ObjectStore(Layer):
     credentials: Mapping[str, pulumi.Output[Mapping[str, str]]]
     """``<tenant>-<environment>`` → content of the Secret ``object-store`` in that namespace."""
 
-    def __init__(self, name: str, args: ObjectStoreArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        args: ObjectStoreArgs,
+        opts: pulumi.ResourceOptions | None = None,
+        after: Sequence[pulumi.Resource] = (),
+    ) -> None:
         check_arguments("ObjectStore", name, args, ObjectStoreArgs)
         refuse(f"ObjectStore {name!r}", list(_check(args)))
-        super().__init__("ObjectStore", name, args, ObjectStoreArgs, opts, args.get("after", ()))
+        super().__init__("ObjectStore", name, args, ObjectStoreArgs, opts, after)
         tenants = [each for each in args["tenants"] if each.buckets]
         if args["kind"] == "hetzner":
             self._hetzner(tenants, cast("HetznerStore", args.get("hetzner")))

@@ -44,7 +44,6 @@ class Tenants(Layer):
         name: str,
         args: TenantsArgs,
         opts: pulumi.ResourceOptions | None = None,
-        *,
         after: Sequence[pulumi.Resource] = (),
     ) -> None:
         super().__init__("Tenants", name, args, TenantsArgs, opts, after)

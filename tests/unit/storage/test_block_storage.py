@@ -12,7 +12,14 @@ import yaml
 from components.layer import chart_values, mebibytes, millicores, policies, workloads
 from components.problem import ProblemsError
 from components.storage import BlockStorage
-from components.storage.block_storage import LONGHORN, check_backup, longhorn_flows, longhorn_values, recurring_jobs
+from components.storage.block_storage import (
+    LONGHORN,
+    backup_target,
+    check_backup,
+    longhorn_flows,
+    longhorn_values,
+    recurring_jobs,
+)
 from tests.golden_files import compare
 from tests.unit.edge.recording import Recording, record
 
@@ -183,7 +190,10 @@ def test_only_machines_the_api_server_and_prometheus_come_in(request: pytest.Fix
 
 
 def test_the_manifests_of_jobs_and_values_are_as_reviewed(request: pytest.FixtureRequest) -> None:
-    text = yaml.safe_dump_all([*recurring_jobs(), longhorn_values(BACKUP, protection=True)], sort_keys=False)
+    text = yaml.safe_dump_all(
+        [*recurring_jobs(), longhorn_values(backup_target(BACKUP["bucket"], BACKUP["region"]), protection=True)],
+        sort_keys=False,
+    )
     compare("storage/longhorn.yaml", text, update=request.config.getoption("--update-golden"))
 
 
