@@ -23,6 +23,7 @@ from .personas import (
     TenantGroups,
     cluster_roles,
     persona_bindings,
+    persona_problems,
     tenant_role_bindings,
 )
 from .policy import Policy, PolicyArgs
@@ -53,6 +54,8 @@ __all__ = [
     "kind_of",
     "metrics_authentication",
     "persona_bindings",
+    "persona_problems",
+    "problems",
     "tenant_annotations",
     "tenant_role_bindings",
 ]

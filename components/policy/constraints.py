@@ -1,13 +1,12 @@
 """Constraints: one of each kind, where it holds, and whether it records, tells or refuses."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final, Literal, cast
 
-import yaml
-
 from ..problem import Problem
+from .data import read
 from .marks import ENVIRONMENT, TENANCY
 
 Manifest = dict[str, Any]
@@ -17,7 +16,6 @@ ENFORCEMENTS: Final[Sequence[Enforcement]] = ("dryrun", "warn", "deny")
 NAME: Final = "platform"
 """Of every constraint: there is one of each kind."""
 _API: Final = "constraints.gatekeeper.sh/v1beta1"
-_LISTING: Final = Path(__file__).resolve().parent / "constraints.yaml"
 
 PLATFORM_NAMESPACES: Final = (
     "argocd",
@@ -85,9 +83,10 @@ class Rules:
     platform_namespaces: Sequence[str] = PLATFORM_NAMESPACES
 
 
+@functools.cache
 def listing() -> dict[str, Mapping[str, Any]]:
     """What components/policy/constraints.yaml says of each kind."""
-    return cast("dict[str, Mapping[str, Any]]", yaml.safe_load(_LISTING.read_text(encoding="utf-8")))
+    return cast("dict[str, Mapping[str, Any]]", read("constraints.yaml"))
 
 
 def isolation() -> frozenset[str]:
@@ -196,7 +195,7 @@ def metrics_authentication(namespace: str) -> Manifest:
 
 def admission(platform_namespaces: Sequence[str] = PLATFORM_NAMESPACES) -> list[Manifest]:
     """The policy that holds while Gatekeeper is away: which hosts a tenant's route takes. And its binding."""
-    policy: Manifest = yaml.safe_load((_LISTING.parent / "admission.yaml").read_text(encoding="utf-8"))
+    policy: Manifest = read("admission.yaml")
     name = policy["metadata"]["name"]
     outside = {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": sorted(platform_namespaces)}
     binding = {

@@ -1,18 +1,15 @@
 """Who may do what: one ClusterRole for each persona, made of sets of rules, and the bindings that give them to groups."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Final, Literal, TypedDict, cast
-
-import yaml
 
 from ..problem import Problem
 from .constraints import listing
+from .data import read
 
 Manifest = dict[str, Any]
 Rule = Mapping[str, Any]
 
-_HERE: Final = Path(__file__).resolve().parent
 _API: Final = "rbac.authorization.k8s.io/v1"
 _GROUP: Final = "rbac.authorization.k8s.io"
 
@@ -47,9 +44,7 @@ class TenantGroups(TypedDict, total=False):
 
 def cluster_roles() -> list[Manifest]:
     """The ClusterRoles of all personas."""
-    every = cast(
-        "Mapping[str, Mapping[str, Any]]", yaml.safe_load((_HERE / "personas.yaml").read_text(encoding="utf-8"))
-    )
+    every = cast("Mapping[str, Mapping[str, Any]]", read("personas.yaml"))
     return [_role(name, each) for name, each in every.items()]
 
 
@@ -64,7 +59,7 @@ def _role(name: str, each: Mapping[str, Any]) -> Manifest:
 
 
 def _rules(part: str) -> list[Rule]:
-    return cast("list[Rule]", yaml.safe_load((_HERE / "roles" / f"{part}.yaml").read_text(encoding="utf-8")))
+    return cast("list[Rule]", read("roles", f"{part}.yaml"))
 
 
 def persona_problems(personas: Mapping[str, Sequence[str]]) -> list[Problem]:

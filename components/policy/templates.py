@@ -4,11 +4,10 @@ import re
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
+from .data import HERE, read
 
 Manifest = dict[str, Any]
 
-_HERE: Final = Path(__file__).resolve().parent
 _IMPORT: Final = re.compile(r"^import data\.lib\.([a-z]+)$", re.MULTILINE)
 CREATED: Final = "jsonpath={.status.created}=true"
 """Said of a template once Gatekeeper has made the definition of its constraints."""
@@ -16,7 +15,7 @@ CREATED: Final = "jsonpath={.status.created}=true"
 
 def constraint_templates() -> list[Manifest]:
     """All templates, by kind, with the shared modules that each imports."""
-    return [_template(path) for path in sorted((_HERE / "templates").glob("*.yaml"))]
+    return [_template(path) for path in sorted((HERE / "templates").glob("*.yaml"))]
 
 
 def kind_of(template: Manifest) -> str:
@@ -25,7 +24,7 @@ def kind_of(template: Manifest) -> str:
 
 
 def _template(path: Path) -> Manifest:
-    template: Manifest = yaml.safe_load(path.read_text(encoding="utf-8"))
+    template: Manifest = read("templates", path.name)
     template["metadata"]["annotations"]["pulumi.com/waitFor"] = CREATED
     for target in template["spec"]["targets"]:
         source = target["code"][0]["source"]
@@ -48,4 +47,4 @@ def _needed(rego: str) -> list[str]:
 
 
 def _library(name: str) -> str:
-    return (_HERE / "rego" / f"{name}.rego").read_text(encoding="utf-8")
+    return (HERE / "rego" / f"{name}.rego").read_text(encoding="utf-8")

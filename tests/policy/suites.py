@@ -158,9 +158,10 @@ def write(kind: str, directory: Path) -> None:
     _dump(directory / "template.yaml", TEMPLATES[kind])
     _dump(directory / "constraint.yaml", CONSTRAINTS[kind])
     inventory: list[str] = []
-    for number, thing in enumerate([*namespaces(), *CASES[kind].get("beside", [])]):
+    beside: Any = CASES[kind].get("beside", [])
+    for number, thing in enumerate([*namespaces(), *map(changed, beside)]):
         inventory.append(f"inventory-{number}.yaml")
-        _dump(directory / inventory[-1], changed(thing) if "kind" not in thing else thing)
+        _dump(directory / inventory[-1], thing)
     made: list[dict[str, Any]] = []
     for number, case in enumerate(cases(kind)):
         _dump(directory / f"objects/{number}.yaml", review(case))

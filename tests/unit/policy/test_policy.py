@@ -198,10 +198,10 @@ def test_a_fact_that_would_read_as_two_is_refused(host: str) -> None:
 @linkerd
 def test_who_is_not_in_the_mesh_is_told_as_the_mesh_reads_it() -> None:
     schema = definition(LINKERD / "networkauthentications.policy.linkerd.io.yaml", "v1alpha1")
-    manifest = metrics_authentication("shop-production")
-    jsonschema.validate(manifest, schema)
-    with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate({**manifest, "spec": {"networks": []}}, schema)
+    spec = metrics_authentication("shop-production")["spec"]
+    jsonschema.validate(spec, schema["properties"]["spec"])
+    with pytest.raises(jsonschema.ValidationError, match="surplus"):
+        jsonschema.validate({**spec, "surplus": True}, schema["properties"]["spec"])
 
 
 def strict(schema: Any) -> Any:
