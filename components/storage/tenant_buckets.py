@@ -26,7 +26,8 @@ _OBJECT_ACTIONS: Final = (
     "s3:PutObject",
     "s3:PutObjectTagging",
 )
-"""No ``DeleteObjectVersion``: what a service deletes or overwrites by mistake can be brought back."""
+_DENIED_ACTIONS: Final = ("s3:BypassGovernanceRetention", "s3:DeleteObjectVersion")
+"""What a service deletes or overwrites by mistake can be brought back. MinIO takes ``DeleteObject`` for both: this denies."""
 
 _MINIMUM_DRIVES: Final = 4
 _MAXIMUM_DRIVES: Final = 16
@@ -137,6 +138,11 @@ def tenant_policy(each: TenantBuckets) -> str:
         {
             "Effect": "Allow",
             "Action": list(_OBJECT_ACTIONS),
+            "Resource": [f"arn:aws:s3:::{name}/*" for name in names],
+        },
+        {
+            "Effect": "Deny",
+            "Action": list(_DENIED_ACTIONS),
             "Resource": [f"arn:aws:s3:::{name}/*" for name in names],
         },
     ]
