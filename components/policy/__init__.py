@@ -3,7 +3,6 @@
 from .constraints import (
     ENFORCEMENTS,
     MESH_CALLERS,
-    METRICS_AUTHENTICATION,
     PLATFORM_NAMESPACES,
     Enforcement,
     Rules,
@@ -11,7 +10,7 @@ from .constraints import (
     config,
     constraints,
     isolation,
-    metrics_authentication,
+    problems,
 )
 from .escalation import Finding, escalations
 from .marks import tenant_annotations
@@ -34,7 +33,6 @@ __all__ = [
     "CLUSTER_PERSONAS",
     "ENFORCEMENTS",
     "MESH_CALLERS",
-    "METRICS_AUTHENTICATION",
     "OPERATED_NAMESPACES",
     "PLATFORM_NAMESPACES",
     "SYNC_ACCOUNT",
@@ -52,7 +50,6 @@ __all__ = [
     "escalations",
     "isolation",
     "kind_of",
-    "metrics_authentication",
     "persona_bindings",
     "persona_problems",
     "problems",

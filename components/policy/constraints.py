@@ -54,8 +54,11 @@ MESH_IMAGES: Final = ("cr.l5d.io/linkerd/proxy",)
 MESH_CALLERS: Final = ("traefik", "monitoring")
 """Namespaces whose pods any tenant may let call its own."""
 
-METRICS_AUTHENTICATION: Final = "prometheus"
-"""NetworkAuthentication of each tenant's namespace, for figures alone: Prometheus is not in the mesh."""
+METRICS_AUTHENTICATION: Final = "proxy-metrics"
+"""NetworkAuthentication that the mesh makes in each tenant's namespace, for figures alone: Prometheus is not in the mesh.
+
+A tenant cannot make one, and may name this one only in the authorization of what is called ``<service>-metrics``.
+"""
 
 _PODS: Final = (
     {"apiGroups": [""], "kinds": ["Pod", "ReplicationController"]},
@@ -177,20 +180,6 @@ def _computed(kind: str, rules: Rules) -> dict[str, Any]:
         "TenantTraefik": platform,
     }
     return every.get(kind, {})
-
-
-def metrics_authentication(namespace: str) -> Manifest:
-    """What a tenant's authorization of its figures names: who is not in the mesh.
-
-    That only Prometheus comes, the network policies say. A tenant cannot make one, and may name this one only for what is
-    called ``<service>-metrics``.
-    """
-    return {
-        "apiVersion": "policy.linkerd.io/v1alpha1",
-        "kind": "NetworkAuthentication",
-        "metadata": {"name": METRICS_AUTHENTICATION, "namespace": namespace},
-        "spec": {"networks": [{"cidr": "0.0.0.0/0"}]},
-    }
 
 
 def admission(platform_namespaces: Sequence[str] = PLATFORM_NAMESPACES) -> list[Manifest]:

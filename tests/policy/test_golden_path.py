@@ -8,6 +8,11 @@ from typing import Any
 import pytest
 import yaml
 
+from components.ingress import authenticated
+from components.layer import Flow, Pods, policies
+from components.mesh import metrics_policy
+from components.policy import tenant_role_bindings
+from components.tenancy import tenant_flows
 from sandbox.toolchain import TOOLS, find_tool
 from tests.policy import suites
 from tests.policy.test_constraints import everything, findings
@@ -84,6 +89,25 @@ def test_a_service_that_asks_for_more_than_its_tenant_may_is_refused(tools: dict
         "TenantIngressRoute",
         "TenantReach",
     }
+
+
+def test_what_the_platform_gives_a_tenant_passes_every_constraint(tools: dict[str, Path], tmp_path: Path) -> None:
+    namespace = "orders-production"
+    object_store = Flow("to-object-store", "egress", [Pods("object-store")], [9000])
+    flows = tenant_flows(
+        ["databases", "internet", "object-store", "kubernetes-api"],
+        postgres="10.1.3.1",
+        redis="10.1.3.2",
+        object_store=object_store,
+    )
+    given = [
+        *metrics_policy(namespace),
+        authenticated(namespace, "http://oauth2-proxy.platform.svc.cluster.local:4180/oauth2/auth"),
+        *tenant_role_bindings(namespace, "production", {"admin": ["orders-admins"]}),
+        *policies(namespace, flows),
+        suites.base("secret-store"),
+    ]
+    assert findings(tools["gator"], tmp_path, [*everything(), *given]) == []
 
 
 def test_the_bases_name_no_namespace_that_is_not_there() -> None:

@@ -21,7 +21,6 @@ from components.policy import (
     constraints,
     isolation,
     kind_of,
-    metrics_authentication,
     tenant_annotations,
 )
 from components.policy.constraints import PLATFORM_USERS, listing
@@ -31,8 +30,6 @@ from sandbox.deployment import Deployment, DeploymentFailed
 ROOT = Path(__file__).resolve().parents[3]
 UPSTREAM = ROOT.parent / "shared" / "upstream" / "gatekeeper" / "crds"
 here = pytest.mark.skipif(not UPSTREAM.is_dir(), reason=f"the chart's definitions are not here: {UPSTREAM}")
-LINKERD = ROOT.parent / "shared" / "upstream" / "linkerd-crds" / "crds"
-linkerd = pytest.mark.skipif(not LINKERD.is_dir(), reason=f"Linkerd's definitions are not here: {LINKERD}")
 Golden = Callable[[str, str], None]
 
 REGISTRIES = ["registry.example.com/"]
@@ -193,15 +190,6 @@ def test_a_tenants_facts_stand_on_its_namespace() -> None:
 def test_a_fact_that_would_read_as_two_is_refused(host: str) -> None:
     with pytest.raises(ValueError, match="is no single name"):
         tenant_annotations([host], [], 0)
-
-
-@linkerd
-def test_who_is_not_in_the_mesh_is_told_as_the_mesh_reads_it() -> None:
-    schema = definition(LINKERD / "networkauthentications.policy.linkerd.io.yaml", "v1alpha1")
-    spec = metrics_authentication("shop-production")["spec"]
-    jsonschema.validate(spec, schema["properties"]["spec"])
-    with pytest.raises(jsonschema.ValidationError, match="surplus"):
-        jsonschema.validate({**spec, "surplus": True}, schema["properties"]["spec"])
 
 
 def strict(schema: Any) -> Any:
