@@ -23,6 +23,7 @@ _TYPED: Final[Mapping[tuple[str, str], Any]] = {
     ("v1", "ConfigMap"): kubernetes.core.v1.ConfigMap,
     ("v1", "LimitRange"): kubernetes.core.v1.LimitRange,
     ("v1", "ResourceQuota"): kubernetes.core.v1.ResourceQuota,
+    ("v1", "Secret"): kubernetes.core.v1.Secret,
     ("v1", "Service"): kubernetes.core.v1.Service,
     ("v1", "ServiceAccount"): kubernetes.core.v1.ServiceAccount,
     ("apps/v1", "Deployment"): kubernetes.apps.v1.Deployment,
@@ -244,6 +245,11 @@ def _typed(manifest: Mapping[str, Any], name: str, opts: pulumi.ResourceOptions)
     """The SDK's own class of the kind where it has one, so that its type is checked; a custom resource otherwise."""
     known = _TYPED.get((manifest["apiVersion"], manifest["kind"]))
     rest = {key: value for key, value in manifest.items() if key not in ("apiVersion", "kind")}
+    if known is kubernetes.core.v1.Secret:
+        # Whoever wrote the manifest may have forgotten it.
+        rest = {
+            key: value if key in ("metadata", "type") else pulumi.Output.secret(value) for key, value in rest.items()
+        }
     if known is not None:
         return known(name, **{_snake(key): value for key, value in rest.items()}, opts=opts)
     custom = {key: value for key, value in rest.items() if key != "metadata"}
