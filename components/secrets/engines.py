@@ -107,9 +107,7 @@ def _secrets_manager(engine: SecretsManager, namespace: str) -> list[Manifest]:
     if namespace not in engine.credentials:
         raise MissingCredentialsError(f"namespace {namespace} has no credentials for AWS Secrets Manager")
     given = engine.credentials[namespace]
-    texts = pulumi.Output.secret(
-        {"access-key-id": given["access_key_id"], "secret-access-key": given["secret_access_key"]}
-    )
+    texts = {"access-key-id": given["access_key_id"], "secret-access-key": given["secret_access_key"]}
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": _named(namespace, READER), "stringData": texts}
     references = {
         "accessKeyIDSecretRef": {"name": READER, "key": "access-key-id"},

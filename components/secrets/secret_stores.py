@@ -41,7 +41,7 @@ class SealKey(TypedDict):
 
     key: pulumi.Input[str]
     """32 bytes in base64 (secret): the shared ``vault_seal_key``."""
-    generation: int
+    generation: pulumi.Input[int]
     """Of the key; it names the key for OpenBao."""
     previous: NotRequired[pulumi.Input[str]]
     """The key of the generation before, while what it sealed is sealed anew (secret)."""
@@ -96,11 +96,8 @@ def check(args: SecretStoresArgs) -> list[Problem]:
             Problem("seal", None, "is missing: OpenBao could not unseal itself", "give the shared seal key")
         )
     seal = args.get("seal")
-    if seal is not None and seal["generation"] < 1:
-        problems.append(Problem("seal.generation", seal["generation"], "is no generation", "write a number from 1 on"))
-    if seal is not None and "previous" in seal and seal["generation"] < 2:
-        remedy = "leave it out: before the first generation there was no key"
-        problems.append(Problem("seal.previous", "(secret)", "belongs to no generation", remedy))
+    if seal is not None and isinstance(seal["generation"], int):
+        problems += check_seal(seal["generation"], previous="previous" in seal)
     if kind == "aws" and "aws" not in args:
         problems.append(Problem("aws", None, "is missing", "give region and credentials of AWS Secrets Manager"))
     address = args.get("address")
@@ -112,6 +109,16 @@ def check(args: SecretStoresArgs) -> list[Problem]:
         remedy = "write 1, 3 or 5"
         problems.append(Problem("replicas", args.get("replicas"), "outvotes nobody: an even number", remedy))
     return problems
+
+
+def check_seal(generation: int, *, previous: bool) -> list[Problem]:
+    """Keys that OpenBao could not be told apart by."""
+    if generation < 1:
+        return [Problem("seal.generation", generation, "is no generation", "write a number from 1 on")]
+    if previous and generation < 2:
+        remedy = "leave it out: before the first generation there was no key"
+        return [Problem("seal.previous", "(secret)", "belongs to no generation", remedy)]
+    return []
 
 
 class SecretStores(Layer):
@@ -189,12 +196,22 @@ class SecretStores(Layer):
         )
         for manifest in openbao.port_forward(args.get("writers", ())):
             self.manifest(manifest, namespace)
-        server = openbao.configuration(replicas, seal["generation"], previous="previous" in seal)
+
+        def server(generation: int) -> str:
+            refuse("SecretStores", check_seal(generation, previous="previous" in seal))
+            return json.dumps(openbao.configuration(replicas, generation, previous="previous" in seal), indent=2)
+
+        generation = seal["generation"]
+        configuration = (
+            server(generation)
+            if isinstance(generation, int)
+            else pulumi.Output.from_input(generation).apply(lambda known: server(int(known)))
+        )
         self.install(
             "openbao",
             args["charts"]["openbao"],
             openbao.NAMESPACE,
-            values=_servers(args, json.dumps(server, indent=2)),
+            values=_servers(args, configuration),
             needs=[namespace, certificate, unseal, first],
         )
 
@@ -271,7 +288,7 @@ def _vault_flows() -> list[Flow]:
     ]
 
 
-def _servers(args: SecretStoresArgs, configuration: str) -> dict[str, Any]:
+def _servers(args: SecretStoresArgs, configuration: pulumi.Input[str]) -> dict[str, Any]:
     replicas = args.get("replicas", REPLICAS)
     return {
         "server": {

@@ -147,7 +147,8 @@ class Cluster:
         import ssl
 
         context = ssl.create_default_context(cafile=str(self.servers[0].directory / "tls" / "ca.crt"))
-        self.http = httpx.Client(verify=context, trust_env=False, timeout=10)
+        # As every client of it does.
+        self.http = httpx.Client(verify=context, trust_env=False, timeout=10, follow_redirects=True)
 
     def ask(self, method: str, path: str, *, token: str = "", number: int = 0, **data: Any) -> httpx.Response:
         headers = {"X-Vault-Token": token} if token else {}
@@ -164,11 +165,10 @@ class Cluster:
         """How far a server's log is ``committed`` or ``applied``."""
         return int(self.ask("GET", "sys/leader", number=number).json().get(f"raft_{which}_index", 0))
 
-    def leader(self) -> int:
-        """The number of the active server."""
-        return next(
-            number for number in range(len(HOSTS)) if self.ask("GET", "sys/leader", number=number).json()["is_self"]
-        )
+    def leader(self) -> int | None:
+        """The number of the active server; None while there is none."""
+        said = [self.ask("GET", "sys/leader", number=number).json() for number in range(len(HOSTS))]
+        return next((number for number, answer in enumerate(said) if answer.get("is_self")), None)
 
     def voters(self) -> set[str]:
         """Servers that count, as the operator sees it."""

@@ -162,7 +162,8 @@ def test_a_seal_key_is_handed_over_to_the_next(cluster: Cluster) -> None:
             # What docs/secrets.md tells operators to wait for, too: a server that is sealed hears nothing of it any more.
             until("sealed anew", lambda: "upgrading stored keys" in cluster.logs(), cluster.logs)
             until("its login answers", lambda: cluster.log_in(READER, A, READER).status_code == 200, cluster.logs)
-            said = cluster.index(cluster.leader(), "committed")
+            until("one is active", lambda: cluster.leader() is not None, cluster.logs)
+            said = cluster.index(cluster.leader() or 0, "committed")
             for number in range(3):
                 until("heard", lambda number=number, said=said: cluster.index(number, "applied") >= said, cluster.logs)
     until("its login answers", lambda: cluster.log_in(READER, A, READER).status_code == 200, cluster.logs)
@@ -182,6 +183,8 @@ def test_a_wrong_seal_key_unseals_nothing(cluster: Cluster) -> None:
     finally:
         server.stop()
         (unseal / "current").write_bytes(right)
+    server.start(configuration(2))
+    until("server 2 unsealed", lambda: cluster.unsealed(2), cluster.logs)
 
 
 def _empty(directory: Path) -> None:

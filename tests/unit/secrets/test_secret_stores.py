@@ -5,14 +5,14 @@ import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import jsonschema
 import pulumi
 import pytest
 import yaml
 
-from components.layer import chart_values, merged, policies
+from components.layer import Layer, chart_values, merged, policies
 from components.problem import ProblemsError
 from components.secrets import MissingCredentialsError, SecretsManager, SecretStores, Vault, openbao, store
 from components.secrets.secret_stores import check, operator_flows, vault_configuration
@@ -65,7 +65,7 @@ def kinds(manifests: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 def test_what_a_namespace_is_given_is_as_reviewed(golden: Golden) -> None:
     given = store(OPENBAO, NAMESPACE, ["orders-developers"])
     golden("secrets/openbao-store.yaml", yaml.safe_dump_all(given, sort_keys=False))
-    golden("secrets/aws-store.yaml", yaml.safe_dump_all(store(AWS, NAMESPACE)[1:], sort_keys=False))
+    golden("secrets/aws-store.yaml", yaml.safe_dump_all(store(AWS, NAMESPACE), sort_keys=False))
 
 
 def test_what_openbao_is_started_with_is_as_reviewed(golden: Golden) -> None:
@@ -143,6 +143,22 @@ def test_the_same_key_names_a_secret_with_every_engine() -> None:
     assert (
         kinds(store(AWS, NAMESPACE))["SecretStore/tenant"]["spec"]["provider"]["aws"]["prefix"] == "hetzner-platform/"
     )
+
+
+class Nothing(TypedDict):
+    """Arguments of a layer that takes none."""
+
+
+def test_credentials_for_aws_are_secret_in_the_state() -> None:
+    def program() -> None:
+        layer = Layer("Test", "test", {}, Nothing, None, ())
+        for manifest in store(AWS, NAMESPACE):
+            layer.manifest(manifest)
+
+    made = inprocess.run(program, project="test", stack="test", preview=False, skipped=frozenset({"kubernetes"}))
+    (state,) = [each for each in made.states if each.urn.endswith("secrets-reader-secret")]
+    assert isinstance(state.outputs["stringData"], Secret)
+    assert [each.urn for each in made.states if "AKIAEXAMPLE" in texts(each.outputs)] == [state.urn]
 
 
 def test_a_namespace_without_credentials_of_its_own_has_no_store_at_aws() -> None:
@@ -237,8 +253,11 @@ def test_values_fit_the_charts_schema(chart: str) -> None:
 
 def test_every_name_that_the_servers_are_asked_by_stands_in_their_certificate() -> None:
     names = set(openbao.certificate("internal")["spec"]["dnsNames"])
-    asked = [address.partition("://")[2].partition(":")[0] for address in (openbao.ADDRESS, *openbao.peers(3))]
-    assert len(asked) == 4
+    redirected = chart_values("openbao")["server"]["ha"]["apiAddr"].replace("$(BAO_K8S_POD_NAME)", "openbao-2")
+    asked = [
+        address.partition("://")[2].partition(":")[0] for address in (openbao.ADDRESS, redirected, *openbao.peers(3))
+    ]
+    assert len(asked) == 5
     for host in asked:
         assert host in names or f"*.{host.partition('.')[2]}" in names
 
