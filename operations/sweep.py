@@ -126,11 +126,17 @@ def _persist(work: Callable[[], None], pause: Callable[[float], None]) -> None:
             return
 
 
-def sweep_everything(token: str, endpoint: str = "") -> Iterator[str]:
+def sweep_everything(token: str, endpoint: str = "", *, volumes: bool = True) -> Iterator[str]:
     """Remove what controllers of any cluster made in a project that is taken down whole; each line is a thing gone.
 
     The caller vouches for the token: nothing is compared with a state, but a controller's marks are required.
+
+    Args:
+        token: Of the project.
+        endpoint: Of the API; the real one when empty.
+        volumes: Whether volumes of claims go too. While a cluster runs its driver still has them: they go after it.
     """
     client = sentinel.Access(token, endpoint).client()
-    for each in remove(client, made_by_controllers(hetzner.read_project(client), set(), {})):
+    made = made_by_controllers(hetzner.read_project(client), set(), {})
+    for each in remove(client, [each for each in made if volumes or each.object.kind != "volume"]):
         yield f"{each.object} of the {each.controller}"

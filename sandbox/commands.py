@@ -96,7 +96,9 @@ def down(root: Path, home: Home, console: Console) -> bool:
             tools = get_tools(ENGINE_TOOLS, download=False, say=console.print)
         operator = _operator(home, wanted, access, tools)
         with Steps(console) as steps:
-            platform.take_down(operator, steps.note, lambda: _sweep(access, console), together=real)
+            platform.take_down(
+                operator, steps.note, lambda volumes: _sweep(access, console, volumes=volumes), together=real
+            )
         left = read_inventory(access, wanted.shared)
         console.print(f"\nThe stacks are destroyed ({time.monotonic() - began:.0f} s). Left in the clouds:")
         _show_left(left, console)
@@ -146,11 +148,11 @@ def _write_kubeconfigs(home: Home, operator: platform.Operator) -> None:
             file.write(operator.engine.stack_output(stack, show_secrets=True)["kubeconfig"])
 
 
-def _sweep(access: Access, console: Console) -> None:
+def _sweep(access: Access, console: Console, *, volumes: bool) -> None:
     """What controllers made belongs to no stack, and would keep Networks from going."""
     from operations.sweep import sweep_everything  # noqa: PLC0415  needs the clients
 
-    for line in sweep_everything(access.token, access.hetzner):
+    for line in sweep_everything(access.token, access.hetzner, volumes=volumes):
         console.print(f"  swept: {line}")
 
 

@@ -173,8 +173,16 @@ def bring_up(operator: Operator, progress: Progress, *, together: bool) -> dict[
     return deployments | dict(zip(REGIONAL, found, strict=True))
 
 
-def take_down(operator: Operator, progress: Progress, sweep: Callable[[], object], *, together: bool) -> None:
+def take_down(operator: Operator, progress: Progress, sweep: Callable[[bool], object], *, together: bool) -> None:
     """All stacks that are there: protection lifted, what controllers made swept away, regions before ``shared``.
+
+    Volumes of claims are swept once the regions are gone: until then machines hold them, and drivers may make more.
+
+    Args:
+        operator: Does it.
+        progress: Is told of it.
+        sweep: Removes what controllers made, the volumes of claims among it when told so.
+        together: Whether regions go at the same time.
 
     Raises:
         EngineError, DeploymentFailed: of the first stack that failed.
@@ -182,8 +190,9 @@ def take_down(operator: Operator, progress: Progress, sweep: Callable[[], object
     there = operator.existing()
     regional = [stack for stack in there if stack != SHARED]
     _each(there, lambda stack: operator.unprotect(stack, progress), together=together)
-    sweep()
+    sweep(False)
     _each(regional, lambda stack: operator.destroy(stack, progress), together=together)
+    sweep(True)
     if SHARED in there:
         operator.destroy(SHARED, progress)
 

@@ -17,6 +17,7 @@ _OWN_NAMESPACE: Final = "cert-manager"
 """Where the Secrets of ClusterIssuers are: cert-manager's default ``--cluster-resource-namespace``."""
 _SPEC: Final = "sandbox/spec"
 """Annotation with the digest of the spec that a certificate was issued for."""
+_REVISION: Final = "sandbox/revision"
 _CANNOT: Final = {
     "acme": ("ErrRegisterACMEAccount", "Failed to register ACME account: the sandbox reaches no ACME server"),
     "vault": ("VaultError", "Failed to initialize Vault client: the sandbox reaches no Vault"),
@@ -112,11 +113,13 @@ class Certificates(StandIn):
         except SigningError as error:
             await self._report_failure(certificate, "Failed", str(error))
             return
-        await self.apply(SECRET, _secret(certificate, issued))
+        revision = int(part_of(secret["metadata"], "annotations").get(_REVISION, 0)) if secret else 0
+        await self.apply(SECRET, _secret(certificate, issued, revision + 1))
 
     async def _report_ready(self, certificate: Object, secret: Object) -> None:
         times = part_of(secret["metadata"], "annotations")
-        status = {
+        status: Object = {
+            "revision": int(times.get(_REVISION, 1)),
             "notBefore": times.get(f"{_SPEC}-from"),
             "notAfter": times.get(f"{_SPEC}-until"),
             "renewalTime": times.get(f"{_SPEC}-renewal"),
@@ -128,8 +131,6 @@ class Certificates(StandIn):
                 message="Certificate is up to date and has not expired",
             ),
         }
-        if certificate.get("status", {}).get("notBefore") != status["notBefore"]:
-            status["revision"] = part_of(certificate, "status").get("revision", 0) + 1
         await self.report(CERTIFICATE, certificate, status)
 
     async def _report_failure(self, certificate: Object, reason: str, message: str) -> None:
@@ -168,7 +169,7 @@ def _kept_key(certificate: Object, secret: Object | None) -> Any:
     return read_key(b64decode(text)) if keeps and text else None
 
 
-def _secret(certificate: Object, issued: Issued) -> Object:
+def _secret(certificate: Object, issued: Issued, revision: int) -> Object:
     spec, namespace = certificate["spec"], key_of(certificate)[0]
     reference, template = part_of(spec, "issuerRef"), part_of(spec, "secretTemplate")
     texts = {"tls.crt": issued.chain, "tls.key": issued.key, "ca.crt": issued.authority}
@@ -193,6 +194,7 @@ def _secret(certificate: Object, issued: Issued) -> Object:
                 "cert-manager.io/common-name": spec.get("commonName", ""),
                 "cert-manager.io/alt-names": ",".join(spec.get("dnsNames") or []),
                 _SPEC: _digest(certificate),
+                _REVISION: str(revision),
                 f"{_SPEC}-from": _time(issued.not_before),
                 f"{_SPEC}-until": _time(issued.not_after),
                 f"{_SPEC}-renewal": _time(renewal(spec, issued.not_before, issued.not_after)),

@@ -331,7 +331,7 @@ class MachineRoom:
     async def _attend(self, cluster: Cluster, say: Callable[[str], None], config: K3sConfig) -> None:
         """Until the cluster is gone."""
         assert self._tools is not None
-        watching = Watching(cluster)
+        watching = Watching(cluster, say)
         controller = Controller(cluster, self._find, self._all_addresses, self._tools, say)
         try:
             await asyncio.gather(

@@ -12,7 +12,17 @@ _EVICTION_BYTES: Final = 100 * 2**20
 """The kubelet's default threshold ``memory.available``."""
 _EVICTION_DISK: Final = 0.1
 _PODS: Final = "110"
-_SCALES: Final = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
+_SCALES: Final = {
+    "": 1,
+    "k": 10**3,
+    "M": 10**6,
+    "G": 10**9,
+    "T": 10**12,
+    "Ki": 2**10,
+    "Mi": 2**20,
+    "Gi": 2**30,
+    "Ti": 2**40,
+}
 _QUANTITY: Final = re.compile(r"(\d+(?:\.\d+)?)([a-zA-Z]*)")
 _EVICTION: Final = re.compile(r"memory\.available<(\d+(?:\.\d+)?[a-zA-Z]*)")
 

@@ -94,10 +94,12 @@ class Mirror:
         cluster: Where they are.
         kind: See `Kind`.
         served: Set while the kind is served.
+        say: Where troubles are told.
     """
 
-    def __init__(self, cluster: Cluster, kind: Kind, served: asyncio.Event) -> None:
+    def __init__(self, cluster: Cluster, kind: Kind, served: asyncio.Event, say: Callable[[str], None]) -> None:
         self.kind = kind
+        self._say = say
         self.served = served
         self._objects: dict[Key, Object] = {}
         self._cluster = cluster
@@ -125,9 +127,16 @@ class Mirror:
                 await self._listen()
             except ApiError as error:
                 self._since = ""
+                if error.status not in (0, 404, 410, 429):
+                    self._say(f"watching {self.kind.plural}: {error}")
                 if error.status == 404:
                     # It is not served yet, or no more.
                     self._replace([])
+                await asyncio.sleep(_PAUSE)
+            # Whoever listens must not make all others deaf.
+            except Exception as error:
+                self._since = ""
+                self._say(f"watching {self.kind.plural}: {type(error).__name__}: {error}")
                 await asyncio.sleep(_PAUSE)
 
     async def _listen(self) -> None:
@@ -135,7 +144,7 @@ class Mirror:
         if not self._since:
             accept = self.kind.accepted("List")
             listed = await self._cluster.ask("GET", self.kind.path() + query, accept=accept)
-            self._replace(listed["items"])
+            self._replace(each_of(listed, "items"))
             self._since = listed["metadata"]["resourceVersion"]
         query += f"watch=true&allowWatchBookmarks=true&timeoutSeconds={_SECONDS}&resourceVersion={self._since}"
         stream = self._cluster.stream(self.kind.path() + query, _SECONDS, self.kind.accepted(""))
@@ -169,10 +178,12 @@ class Watching:
 
     Args:
         cluster: The cluster.
+        say: Where troubles are told.
     """
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, say: Callable[[str], None]) -> None:
         self.cluster = cluster
+        self._say = say
         self._mirrors: dict[Kind, Mirror] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -180,7 +191,7 @@ class Watching:
         """The mirror of a kind, and who is told of its changes; in the running event loop."""
         if kind not in self._mirrors:
             served = asyncio.Event()
-            self._mirrors[kind] = Mirror(self.cluster, kind, served)
+            self._mirrors[kind] = Mirror(self.cluster, kind, served, self._say)
             self._tasks.append(asyncio.get_running_loop().create_task(self._mirrors[kind].work()))
             if kind.defined:
                 self.follow(DEFINITION, self._serve(kind, served))

@@ -164,6 +164,15 @@ def test_everything_of_a_project_goes_at_its_end(platform: Platform) -> None:
     }
 
 
+def test_volumes_of_claims_stay_until_the_clusters_are_gone(platform: Platform) -> None:
+    leave_things_behind(platform)
+    list(sweep.sweep_everything(platform.access.token, platform.access.endpoint, volumes=False))
+    assert ("volume", CLAIM) in platform.names()
+    assert ("server", "fsn1-burst-1a2b") not in platform.names()
+    list(sweep.sweep_everything(platform.access.token, platform.access.endpoint))
+    assert ("volume", CLAIM) not in platform.names()
+
+
 def test_what_is_locked_for_a_moment_is_tried_again(platform: Platform, clouds: ThreadedClouds) -> None:
     leave_things_behind(platform)
     pauses: list[float] = []

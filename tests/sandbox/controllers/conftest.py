@@ -27,7 +27,7 @@ T = TypeVar("T")
 Object = dict[str, Any]
 
 NAMESPACES = "/api/v1/namespaces"
-TIMEOUT = 60.0
+TIMEOUT = 30.0
 
 
 @dataclass
@@ -68,9 +68,16 @@ class Cluster:
         """What is looked for, once it is there."""
         end = time.monotonic() + seconds
         while not (found := look()):
-            assert time.monotonic() < end, f"not within {seconds:.0f} s"
+            assert time.monotonic() < end, f"not within {seconds:.0f} s; {self.troubles()}"
             time.sleep(0.05)
         return found
+
+    def troubles(self) -> list[str]:
+        """What the stand-ins said, the newest last."""
+        room = self.clouds.clouds.room
+        assert room is not None
+        text = "\n".join(room.console(number) for number in list(room._machines))
+        return [line for line in text.splitlines() if ": (" in line or "controller:" in line][-5:]
 
     def namespace(self, name: str, security: str = "privileged", **labels: str) -> str:
         """A new one, with what every namespace has: pods can be made in it. Unless it says so, they must be restricted."""

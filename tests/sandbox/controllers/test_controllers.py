@@ -1,5 +1,6 @@
 """What the stand-ins of controllers do with the objects that a deployment waits for, good ones and bad ones."""
 
+import contextlib
 from base64 import b64decode, b64encode
 from typing import Any
 
@@ -212,12 +213,11 @@ def test_a_template_makes_the_kind_of_its_constraints(defined: Cluster) -> None:
     defined.until_condition(definition, "Established")
 
     def made() -> bool:
-        try:
+        # Established is a moment before it is served.
+        with contextlib.suppress(ApiError):
             defined.ask("POST", f"{CONSTRAINTS}/allowedimages", constraint("AllowedImages", ["example.com/"]))
-        except ApiError as error:
-            assert error.status == 404
-            return False
-        return True
+            return True
+        return False
 
     defined.until(made)
     # Parameters are checked by the template's schema.
