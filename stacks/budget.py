@@ -3,12 +3,12 @@
 Pods are placed whole, as a scheduler would; sums alone would fit what no machine can take.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from components.cluster import SERVERS
-from components.layer import Workload
+from components.layer import Workload, mebibytes, millicores
 from components.problem import Problem
 
 from . import layers
@@ -139,7 +139,19 @@ def region_budget(name: str, settings: Settings) -> Budget:
     """A region's budget as configured."""
     region = settings.regions[name]
     requested = layers.requested(region, settings.platform, settings.prices)
-    return budget(name, region, settings.prices, requested, quotas=Sum())
+    quotas = [block.quota for tenant in settings.tenants.tenants.values() for block in tenant.environments.values()]
+    promised = Sum(
+        sum(_or_zero(millicores, each.cpu) for each in quotas), sum(_or_zero(mebibytes, each.memory) for each in quotas)
+    )
+    return budget(name, region, settings.prices, requested, promised)
+
+
+def _or_zero(read: Callable[[object], int], quantity: str) -> int:
+    """A quantity that is none is told where it stands."""
+    try:
+        return read(quantity)
+    except ValueError:
+        return 0
 
 
 def offered(name: str, region: Region, prices: Prices) -> list[Machine]:

@@ -35,8 +35,10 @@ OURS: Final = ("object-store",)
 def charts(platform: Platform, *, with_gpu: bool) -> dict[str, list[str]]:
     """Charts by layer, upstream's and ours, as the configuration chooses."""
     chosen: dict[str, list[str]] = {layer: list(each) for layer, each in CHARTS.items()}
-    if platform.secrets.engine == "openbao":
-        chosen["secrets"].append("openbao")
+    if platform.secrets.engine == "openbao" or (
+        platform.secrets.engine == "vault" and platform.secrets.address is None
+    ):
+        chosen["secrets"].append(platform.secrets.engine)
     if platform.object_store.kind != "hetzner":
         chosen["object store"].append({"silo": "object-store", "seaweedfs": "seaweedfs"}[platform.object_store.kind])
     if with_gpu:

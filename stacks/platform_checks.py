@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Iterator, Sequence
 
+from components.policy import Rules, persona_problems, problems
 from components.problem import Problem
 
 from . import layers
@@ -11,22 +12,15 @@ from .platform_models import Platform
 from .settings import Settings
 
 
-def check_platform(platform: Platform, settings: Settings, constraints: Sequence[str]) -> Iterator[Problem]:
-    """config/platform.yaml.
-
-    Args:
-        platform: Its content.
-        settings: What stands beside it.
-        constraints: Names of the constraints that there are.
-    """
+def check_platform(platform: Platform, settings: Settings) -> Iterator[Problem]:
+    """config/platform.yaml."""
     secrets = platform.secrets
-    for engine in ("vault", "aws"):
-        given = getattr(secrets, engine)
-        if secrets.engine == engine and given is None:
-            yield Problem(f"secrets.{engine}", None, f"is missing: the engine is {engine}", "add it; docs/secrets.md")
-        if secrets.engine != engine and given is not None:
+    if secrets.engine == "aws" and secrets.aws is None:
+        yield Problem("secrets.aws", None, "is missing: the engine is aws", "write aws: {region: eu-central-1}")
+    for key, engine in (("address", "vault"), ("aws", "aws")):
+        if secrets.engine != engine and getattr(secrets, key) is not None:
             problem = f"has no effect: the engine is {secrets.engine}"
-            yield Problem(f"secrets.{engine}", None, problem, f"take it out, or write engine: {engine}")
+            yield Problem(f"secrets.{key}", None, problem, f"take it out, or write engine: {engine}")
     store = platform.object_store
     for key in ("endpoint", "location"):
         value = getattr(store, key)
@@ -38,9 +32,9 @@ def check_platform(platform: Platform, settings: Settings, constraints: Sequence
     for region in platform.policy.regions:
         if not settings.names(region):
             yield _unknown(f"policy.regions.{region}", region, list(settings.regions), "region of config/regions.yaml")
-    for name in platform.policy.overrides:
-        if name not in constraints:
-            yield _unknown(f"policy.overrides.{name}", name, constraints, "constraint")
+    policy = platform.policy
+    yield from problems(Rules(policy.enforcement, tuple(platform.image_registries), dict(policy.overrides)))
+    yield from persona_problems(platform.personas)
     if platform.ingress.burst < platform.ingress.requests_per_second:
         problem = f"is less than requests_per_second ({platform.ingress.requests_per_second})"
         yield Problem(

@@ -13,30 +13,22 @@ Registry = Annotated[str, Field(pattern=r"^[a-z0-9.-]+(:\d+)?(/[a-z0-9._/-]+)?/$
 Groups = Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)]
 
 
-class Vault(Model):
-    """A Vault of your own, for ``engine: vault``."""
-
-    address: SafeAddress
-    """Where it answers, ``https://``."""
-    kv_mount: str = "platform"
-    """Mount of the key-value engine (version 2)."""
-    auth_mount: str = "kubernetes-{region}"
-    """Mount of the Kubernetes auth method; ``{region}`` becomes the region's name."""
-
-
 class Aws(Model):
-    """AWS Secrets Manager, for ``engine: aws``; its credentials are secrets of each region's stack."""
+    """AWS Secrets Manager, for ``engine: aws``; its credentials are a secret of each region's stack."""
 
     region: str
     """AWS region, such as ``eu-central-1``."""
+    prefix: str = "hetzner-platform/"
+    """Begins the name of every secret there; the IAM policies are confined to it."""
 
 
 class SecretsEngine(Model):
     """Where tenants' secrets are kept."""
 
     engine: Literal["openbao", "vault", "aws"] = "openbao"
-    """``openbao`` runs in the cluster and unseals itself; the others are yours."""
-    vault: Vault | None = None
+    """``openbao`` runs in the cluster and unseals itself; ``vault`` is unsealed by hand; ``aws`` is AWS Secrets Manager."""
+    address: SafeAddress | None = None
+    """With ``vault``: where one answers that is there already; without it, one is installed."""
     aws: Aws | None = None
 
 

@@ -8,14 +8,14 @@ import pulumi_hcloud as hcloud
 import pulumi_random as random
 import pulumi_tls as tls
 
-from . import checks, platform_checks, preflight, region, shared
+from . import checks, platform_checks, preflight, region, shared, tenant_checks
 from .models import RegionalStack, SharedStack
 from .nodes import gpu_pools
 from .placeholders import placeholders
+from .platform import Secrets
 from .settings import ACCESS_FILE, PLATFORM_FILE, PROJECT, REGIONS_FILE, VERSIONS_FILE, Reader, Settings
-from .stack_secrets import check_secrets, required_secrets
-
-CONSTRAINTS: tuple[str, ...] = ()
+from .stack_secrets import BACKUP_SECRET_KEY, CONDITIONAL, PREVIOUS_SEAL_KEY, check_secrets, required_secrets
+from .tenant_models import TENANTS_FILE
 
 
 def main(root: Path) -> None:
@@ -37,8 +37,7 @@ def main(root: Path) -> None:
             preflight.refuse_lost_state(providers[0])
         outputs = shared.build(block, settings, providers)
     else:
-        secret = pulumi.Config(PROJECT).require_secret("backupSecretKey")
-        outputs = region.build(block, settings, _providers(), secret)
+        outputs = region.build(block, settings, _providers(), _secrets())
     for name, value in outputs.items():
         pulumi.export(name, value)
 
@@ -82,8 +81,12 @@ def configuration(
             reader.add(REGIONS_FILE, problem)
         for problem in checks.check_access(settings):
             reader.add(ACCESS_FILE, problem)
-        for problem in platform_checks.check_platform(settings.platform, settings, CONSTRAINTS):
+        for problem in platform_checks.check_platform(settings.platform, settings):
             reader.add(PLATFORM_FILE, problem)
+        for problem in tenant_checks.check_tenants(
+            settings.tenants, settings.regions, settings.platform.source_repositories
+        ):
+            reader.add(TENANTS_FILE, problem)
         with_gpu = any(gpu_pools(each, settings.prices) for each in settings.regions.values())
         for problem in platform_checks.check_charts(settings.platform, settings.versions.charts, with_gpu=with_gpu):
             reader.add(VERSIONS_FILE, problem)
@@ -93,6 +96,8 @@ def configuration(
         elif block is not None:
             for problem in checks.check_shared(block, settings):
                 reader.add(own, problem)
+            for problem in tenant_checks.check_hosts(settings.tenants, block.zone, block.cloudflare.hostnames):
+                reader.add(TENANTS_FILE, problem)
     own_region = settings.regions.get(block.region) if settings and isinstance(block, RegionalStack) else None
     needed = required_secrets(stack, own_region, settings.platform if settings else None)
     for problem in check_secrets(stack, needed, given, is_secret):
@@ -106,6 +111,21 @@ def configuration(
 def _given(key: str) -> str | None:
     namespace, _, name = key.partition(":")
     return pulumi.Config(namespace).get(name)
+
+
+def _secrets() -> Secrets:
+    """Of a region's stack; those that its configuration does not need may be missing."""
+    given = {each.key: _secret(each.key) for each in CONDITIONAL}
+    return Secrets(
+        pulumi.Config("hcloud").require_secret("token"),
+        pulumi.Config(PROJECT).require_secret(BACKUP_SECRET_KEY.removeprefix(f"{PROJECT}:")),
+        {key: value for key, value in given.items() if value is not None},
+        _secret(PREVIOUS_SEAL_KEY),
+    )
+
+
+def _secret(key: str) -> pulumi.Output[str] | None:
+    return pulumi.Config(PROJECT).get_secret(key.removeprefix(f"{PROJECT}:"))
 
 
 def _providers() -> list[pulumi.ProviderResource]:

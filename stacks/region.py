@@ -29,6 +29,7 @@ from components.network import AddressPlan, RegionNetwork, RegionNetworkArgs, Su
 from components.problem import Problem
 
 from . import availability
+from .budget import region_budget, table, warn_of_budget
 from .checks import machines, numbers
 from .cost import region_cost
 from .edge import api_label
@@ -37,6 +38,7 @@ from .models import CloudPool, CloudSettings, Prices, Region, RegionalStack, Ver
 from .models import RobotPool as RobotModel
 from .nodes import node
 from .outputs import SharedOutputs
+from .platform import Platform, Secrets
 from .problems import ConfigProblem, ConfigurationError
 from .settings import REGIONS_FILE, Settings
 
@@ -62,7 +64,7 @@ def build(
     block: RegionalStack,
     settings: Settings,
     providers: list[pulumi.ProviderResource],
-    backup_secret: pulumi.Output[str],
+    secrets: Secrets,
 ) -> Mapping[str, object]:
     """Compose the stack; returns what it exports."""
     name = block.region
@@ -77,7 +79,7 @@ def build(
 
     network = _network(own)
     _load_balancers(own)
-    snapshots = _snapshot_store(own, backup_secret)
+    snapshots = _snapshot_store(own, secrets.backup_secret_key)
     cluster = _cluster(own, network, snapshots)
     api = kubernetes.Provider(
         f"{name}-kubernetes",
@@ -86,10 +88,13 @@ def build(
         cluster_identifier=name,
         opts=pulumi.ResourceOptions(depends_on=[cluster.ready_resource]),
     )
-    EtcdSnapshots(
-        f"{name}-etcd-snapshots", snapshots, pulumi.ResourceOptions(providers=[*providers, api]), gate=cluster.gate
-    )
+    inside = pulumi.ResourceOptions(providers=[*providers, api])
+    EtcdSnapshots(f"{name}-etcd-snapshots", snapshots, inside, gate=cluster.gate)
     pools = _pools(own, network, cluster)
+    requests = region_budget(name, settings)
+    for warning in warn_of_budget(requests):
+        pulumi.log.warn(warning)
+    Platform(name, block, settings, own.shared, secrets, inside).build(cluster)
     cost = region_cost(region, settings.prices)
     return {
         "region": name,
@@ -99,6 +104,7 @@ def build(
         "mtu": _mtu(region),
         **pools,
         "addresses": address_plan(region),
+        "requests": table(requests),
         "monthly_eur": cost.monthly,
     }
 

@@ -4,7 +4,7 @@ import difflib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, Union, cast, get_args, get_origin
@@ -19,6 +19,7 @@ from components.problem import Problem
 from .models import RELEASED, REPOSITORY, Access, Prices, Region, RegionalStack, SharedStack, Versions
 from .platform_models import Platform
 from .problems import ConfigProblem, ConfigurationError
+from .tenant_models import TenantSettings, read_tenants
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -31,7 +32,6 @@ ACCESS_FILE = "config/access.yaml"
 VERSIONS_FILE = "config/versions.yaml"
 PRICES_FILE = "config/prices.yaml"
 PLATFORM_FILE = "config/platform.yaml"
-TENANTS_FILE = "config/tenants.yaml"
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ class Settings:
     versions: Versions
     prices: Prices
     platform: Platform
+    tenants: TenantSettings = field(default_factory=TenantSettings)
     unreadable: frozenset[str] = frozenset()
     """Names of regions whose block is wrong: their problems are told already, and nothing else is to be said of them."""
 
@@ -142,9 +143,10 @@ class Reader:
         versions = self._file(VERSIONS_FILE, Versions)
         prices = self._file(PRICES_FILE, Prices)
         platform = self._file(PLATFORM_FILE, Platform)
+        tenants = read_tenants(self)
         if access is None or versions is None or prices is None or platform is None:
             return None
-        return Settings(regions, access, versions, prices, platform, unreadable)
+        return Settings(regions, access, versions, prices, platform, tenants, unreadable)
 
     def _file(self, file: str, model: type[M]) -> M | None:
         before = len(self.problems)

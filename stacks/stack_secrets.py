@@ -14,7 +14,14 @@ from .settings import PROJECT, SHARED
 _HCLOUD_TOKEN: Final = re.compile(r"[A-Za-z0-9]{64}")
 _CLOUDFLARE_TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{40,80}")
 
+BACKUP_SECRET_KEY: Final = f"{PROJECT}:backupSecretKey"
+PREVIOUS_SEAL_KEY: Final = f"{PROJECT}:previousVaultSealKey"
+"""Given while OpenBao's seal key is renewed, and taken out afterwards: docs/secrets.md."""
+AWS_CREDENTIALS: Final = f"{PROJECT}:awsCredentials"
 OBJECT_STORE_CREDENTIALS: Final = f"{PROJECT}:objectStoreCredentials"
+ACME_TOKEN: Final = f"{PROJECT}:acmeToken"
+ROBOT_USER: Final = f"{PROJECT}:robotUser"
+ROBOT_PASSWORD: Final = f"{PROJECT}:robotPassword"
 
 
 def _robots(region: Region, _: Platform) -> bool:
@@ -40,29 +47,21 @@ class StackSecret:
 
 CONDITIONAL: Final = (
     StackSecret(
-        f"{PROJECT}:robotUser",
+        ROBOT_USER,
         "the user of Robot's web service: without it the cloud controller would remove the Nodes of dedicated machines",
         _robots,
         "with a pool of kind robot",
     ),
+    StackSecret(ROBOT_PASSWORD, "the password of Robot's web service", _robots, "with a pool of kind robot"),
     StackSecret(
-        f"{PROJECT}:robotPassword", "the password of Robot's web service", _robots, "with a pool of kind robot"
-    ),
-    StackSecret(
-        f"{PROJECT}:acmeToken",
+        ACME_TOKEN,
         "a Cloudflare API token that may edit the zone's DNS records, for certificates of a public authority",
         lambda _, platform: platform.acme is not None,
         "with acme in config/platform.yaml",
     ),
     StackSecret(
-        f"{PROJECT}:awsAccessKeyId",
-        "the id of the access key to AWS Secrets Manager",
-        lambda _, platform: platform.secrets.engine == "aws",
-        "with secrets.engine: aws",
-    ),
-    StackSecret(
-        f"{PROJECT}:awsSecretAccessKey",
-        "the secret of the access key to AWS Secrets Manager",
+        AWS_CREDENTIALS,
+        'JSON, by namespace: {"accounts-production": {"access_key_id": "...", "secret_access_key": "..."}}, of IAM users',
         lambda _, platform: platform.secrets.engine == "aws",
         "with secrets.engine: aws",
     ),
@@ -90,7 +89,7 @@ def required_secrets(stack: str, region: Region | None = None, platform: Platfor
             "cloudflare:apiToken": "the Cloudflare API token of the zone",
             "minio:minioPassword": "the secret of the administrators' access key to the object storage",
         }
-    own = {**common, f"{PROJECT}:backupSecretKey": "the secret of this site's access key to the object storage"}
+    own = {**common, BACKUP_SECRET_KEY: "the secret of this site's access key to the object storage"}
     if region is not None and platform is not None:
         own |= {each.key: each.purpose for each in CONDITIONAL if each.needed(region, platform)}
     return own

@@ -42,7 +42,18 @@ def shared_outputs() -> dict[str, Any]:
             "endpoint": "hel1.your-objectstorage.com",
             "region": "hel1",
             "etcd_bucket": "example-platform-etcd",
+            "volumes_bucket": "example-platform-volumes",
             "site_access_key_ids": {"fsn1": "EXAMPLEKEYFSN1000000", "nbg1": "EXAMPLEKEYNBG1000000"},
+        },
+        "origin_pull_ca": "an authority",
+        "origin_certificates": {
+            region: {"certificate": f"a certificate of {region}", "private_key": f"its key of {region}"}
+            for region in regions
+        },
+        "secret_generations": {"vault_seal_key": 1},
+        "secrets": {
+            "vault_seal_key": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+            "mesh_trust_anchor": {"certificate": "an anchor", "private_key": "the anchor's key"},
         },
     }
 
