@@ -35,6 +35,7 @@ PLATFORM_NAMESPACES: Final = (
     "platform",
     "reloader",
     "traefik",
+    "vault",
 )
 """Namespaces that the platform's own layers make. What keeps tenants apart holds in all others, whoever made them."""
 

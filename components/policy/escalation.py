@@ -85,7 +85,8 @@ def escalations(objects: Iterable[Manifest], excepted: Mapping[str, Sequence[str
     Args:
         objects: Manifests; of other kinds nothing is said.
         excepted: Role → grants (as in `Finding.grant`, without the verb: ``pods/exec``) that are meant. Wildcards,
-            aggregation, ``escalate``, ``bind``, tokens and nodes/proxy cannot be excepted.
+            aggregation, ``escalate``, ``bind``, nodes/proxy and tokens cannot be excepted; tokens of accounts that the rule
+            names can (``serviceaccounts/token of <name>``).
     """
     every = list(objects)
     wide = {each["roleRef"]["name"] for each in every if each["kind"] == "ClusterRoleBinding"}
@@ -129,8 +130,11 @@ def _rule(name: str, rule: Manifest, wide: bool) -> Iterator[Finding]:
         if "impersonate" in verbs and not _named_only(resource, rule):
             yield Finding(name, f"impersonate {resource}", "becomes anybody")
         refused, why = _NEVER.get(resource, (frozenset[str](), ""))
+        # Tokens of accounts that the rule names can be meant; the grant says whose.
+        named = rule.get("resourceNames", ()) if resource == "serviceaccounts/token" else ()
+        whose = f" of {', '.join(sorted(named))}" if named else ""
         for verb in sorted(refused & verbs):
-            yield Finding(name, f"{verb} {resource}", why)
+            yield Finding(name, f"{verb} {resource}{whose}", why)
         if wide and resource in _WORKLOADS:
             for verb in sorted(_CHANGES & verbs):
                 yield Finding(name, f"{verb} {resource}", "has every service account of the cluster")

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from components.policy import cluster_roles, escalations, persona_bindings, tenant_role_bindings
+from components.secrets import Vault, store
 
 PERSONAS = {
     "platform-admin": ["admins"],
@@ -17,6 +18,9 @@ MEANT = {
     # Staging is where tenants may look into their pods.
     "tenant-admin-staging": ["pods/exec", "pods/attach", "pods/ephemeralcontainers"],
     "tenant-developer-staging": ["pods/exec", "pods/attach", "pods/ephemeralcontainers"],
+    # The engine's clients: these accounts have no rights in the cluster, and no pod runs as them.
+    "external-secrets-token": ["serviceaccounts/token of secrets-reader"],
+    "secrets-writer": ["serviceaccounts/token of secrets-writer"],
     # Cordon and drain.
     "sre-oncall": ["nodes"],
     # Nobody is in its group: a platform-admin acts as it, by name, in the audit log.
@@ -59,7 +63,10 @@ def ours() -> list[dict[str, Any]]:
     tenants = [
         manifest
         for environment in ("production", "staging")
-        for manifest in tenant_role_bindings(f"shop-{environment}", environment, GROUPS)
+        for manifest in [
+            *tenant_role_bindings(f"shop-{environment}", environment, GROUPS),
+            *store(Vault("https://openbao.openbao.svc:8200"), f"shop-{environment}", GROUPS["admin"]),
+        ]
     ]
     return [*cluster_roles(), *persona_bindings(PERSONAS), *tenants]
 
@@ -94,6 +101,7 @@ BAD = {
     "nodes/proxy, which reading is enough for": role(resources=["nodes/proxy"]),
     "pods/exec, which reading is enough for": role(resources=["pods/exec"]),
     "tokens": role(resources=["serviceaccounts/token"], verbs=["create"]),
+    "tokens by name": role(resources=["serviceaccounts/token"], verbs=["create"], resourceNames=["secrets-writer"]),
     "escalate": role(resources=["roles"], verbs=["escalate"]),
     "bind": role(resources=["clusterroles"], verbs=["bind"], resourceNames=["view"]),
     "anybody": role(resources=["users"], verbs=["impersonate"]),
