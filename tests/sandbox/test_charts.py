@@ -2,11 +2,15 @@
 
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 import yaml
 
 from sandbox.charts import ChartError, Definition, definitions, objects, read_definitions, storage_classes
+from sandbox.plugins.package import ProviderError, Surroundings, Target
+from sandbox.plugins.packages import open_package
+from sandbox.plugins.server import surroundings_from_environment
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 UPSTREAM = CHECKOUT.parent / "shared" / "upstream"
@@ -267,3 +271,35 @@ def test_every_chart_with_definitions_has_one_on_the_list() -> None:
     pins: Any = yaml.safe_load((CHECKOUT / "config" / "versions.yaml").read_text())["charts"]
     defining = {chart for chart in pins if index.get(chart, {}).get("crds")}
     assert defining <= {each.chart for each in read_definitions()}
+
+
+# -- how the plugin learns of it
+
+
+def test_the_environment_says_whether_charts_are_fetched_and_where_real_definitions_are(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("SANDBOX_CHARTS", "SANDBOX_DEFINITIONS"):
+        monkeypatch.delenv(name, raising=False)
+    assert surroundings_from_environment() == Surroundings(now=ANY)
+    monkeypatch.setenv("SANDBOX_CHARTS", "real")
+    monkeypatch.setenv("SANDBOX_DEFINITIONS", str(tmp_path))
+    assert surroundings_from_environment() == Surroundings(now=ANY, real_charts=True, definitions=tmp_path)
+
+
+KUBECONFIG: dict[str, Any] = {
+    "clusters": [{"name": "it", "cluster": {"server": "https://127.76.0.1:1"}}],
+    "users": [{"name": "it", "user": {}}],
+    "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
+    "current-context": "it",
+}
+
+
+def test_without_helm_a_release_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    package = open_package("kubernetes")
+    package.configure({"kubeconfig": yaml.safe_dump(KUBECONFIG)})
+    release = Target("kubernetes:helm.sh/v3:Release", "it")
+    with pytest.raises(ProviderError, match="Helm, which is not here: `make toolchain` gets it"):
+        package.create(release, {"chart": "metrics-server", "name": "it", "namespace": "default"}, preview=False)

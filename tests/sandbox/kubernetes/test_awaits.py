@@ -270,7 +270,7 @@ def test_what_a_program_waits_for_in_vain_is_told(provider: Package, namespace: 
 def test_a_server_that_restarts_does_not_end_the_wait(
     provider: Package, core: client.CoreV1Api, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cluster: Any = provider._reach(DEPLOYMENT)  # type: ignore[attr-defined]
+    cluster: Any = provider._reach()  # type: ignore[attr-defined]
     send: Callable[..., Any] = cluster._send
     refused: list[str] = []
 

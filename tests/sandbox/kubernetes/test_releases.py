@@ -483,23 +483,37 @@ def test_a_cancelled_install_ends_at_once_and_is_mended_by_the_next_run(
     assert told["status"]["status"] == "deployed"
 
 
+def killed(core: client.CoreV1Api, namespace: str, status: str) -> None:
+    """The newest revision of the only release, as a Helm that is killed leaves it."""
+    [secret] = core.list_namespaced_secret(namespace, label_selector="owner=helm").items
+    told = json.loads(gzip.decompress(base64.b64decode(base64.b64decode(secret.data["release"]))))
+    told["info"]["status"] = status
+    data = base64.b64encode(base64.b64encode(gzip.compress(json.dumps(told).encode()))).decode()
+    patch = {"data": {"release": data}, "metadata": {"labels": {"status": status}}}
+    core.patch_namespaced_secret(secret.metadata.name, namespace, patch)
+
+
 def test_a_release_whose_helm_was_killed_says_how_to_go_on(
     provider: Package, core: client.CoreV1Api, chart: Path, namespace: str
 ) -> None:
     inputs = given(chart, namespace)
     made = make(provider, inputs)
-    # As a Helm that is killed leaves it.
-    [secret] = core.list_namespaced_secret(namespace, label_selector="owner=helm").items
-    told = json.loads(gzip.decompress(base64.b64decode(base64.b64decode(secret.data["release"]))))
-    told["info"]["status"] = "pending-upgrade"
-    data = base64.b64encode(base64.b64encode(gzip.compress(json.dumps(told).encode()))).decode()
-    core.patch_namespaced_secret(
-        secret.metadata.name,
-        namespace,
-        {"data": {"release": data}, "metadata": {"labels": {"status": "pending-upgrade"}}},
-    )
-    with pytest.raises(ProviderError, match=f"helm rollback it --namespace {namespace}.*refresh and run again"):
+    killed(core, namespace, "pending-upgrade")
+    with pytest.raises(ProviderError, match=rf"helm rollback it --namespace {namespace}.*refresh and run again"):
         change(provider, made, inputs, inputs)
+
+
+def test_what_a_killed_install_left_says_how_to_go_on(
+    provider: Package, core: client.CoreV1Api, chart: Path, namespace: str
+) -> None:
+    made = make(provider, given(chart, namespace))
+    killed(core, namespace, "pending-install")
+    with pytest.raises(
+        ProviderError, match=rf"pending-install at revision 1.*helm uninstall it --namespace {namespace}"
+    ):
+        make(provider, given(chart, namespace))
+    provider.delete(RELEASE, made.id, made.outputs)
+    assert make(provider, given(chart, namespace)).outputs["status"]["status"] == "deployed"
 
 
 # -- bad input

@@ -211,10 +211,7 @@ class Releases:
             ProviderError: it is not there, or belongs to somebody else.
         """
         if (there := self.find(inputs)) is not None and not inputs.get("replace"):
-            raise ProviderError(
-                f"{_named(inputs)} is there already, {there.status} at revision {there.revision}, and belongs to another: "
-                f"import it by its id {_id(inputs)}, or uninstall it"
-            )
+            raise ProviderError(f"{_named(inputs)} is there already, {_whose(there)}")
         try:
             self._run("install", inputs)
         except HelmError as error:
@@ -427,6 +424,14 @@ def _parsed(manifest: str) -> list[dict[str, Any]]:
             if isinstance(parsed, dict):
                 found.append(cast("dict[str, Any]", parsed))
     return found
+
+
+def _whose(there: Live) -> str:
+    place = f"{there.name} --namespace {there.namespace}"
+    state = f"{there.status} at revision {there.revision}"
+    if there.status == "deployed":
+        return f"{state}, and belongs to another: import it by its id {there.namespace}/{there.name}, or uninstall it"
+    return f"{state}: a run that was killed may have left it. If it did, `helm uninstall {place}` and run again"
 
 
 def _is_unfetched(said: str) -> bool:
