@@ -1,6 +1,7 @@
 """Rules over config/tenants.yaml: names, hosts, sources, quotas."""
 
 import ipaddress
+import math
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from components.naming import InvalidNameError, check_name
 from components.problem import Problem
 from components.tenancy import LONGEST_TENANT
 
-from .models import Region, RobotPool
+from .models import CloudPool, Region, RobotPool
 from .tenant_models import Quota, Tenant, TenantEnvironment, TenantSettings
 
 Problems = Iterator[Problem]
@@ -56,14 +57,21 @@ class Offer:
     """MiB, GPU machines included."""
 
 
-def check_tenants(settings: TenantSettings, regions: Mapping[str, Region], sources: Sequence[str]) -> Problems:
+def check_tenants(
+    settings: TenantSettings,
+    regions: Mapping[str, Region],
+    sources: Sequence[str],
+    gpus: Mapping[str, int] | None = None,
+) -> Problems:
     """Each tenant by itself, and all of them together.
 
     Args:
         settings: config/tenants.yaml.
         regions: config/regions.yaml.
         sources: ``source_repositories`` of config/platform.yaml.
+        gpus: How many each region's machines offer; not told, a region with a GPU pool offers as many as anybody wants.
     """
+    offered = {name: _gpus(region) for name, region in regions.items()} if gpus is None else gpus
     for name, tenant in settings.tenants.items():
         yield from _name(name)
         if not _LABEL_VALUE.fullmatch(tenant.owner):
@@ -79,7 +87,7 @@ def check_tenants(settings: TenantSettings, regions: Mapping[str, Region], sourc
         yield from _twice(f"{name}.reaches", tenant.reaches)
         for environment, block in tenant.environments.items():
             key = f"{name}.environments.{environment}"
-            yield from _quota(f"{key}.quota", block.quota, regions)
+            yield from _quota(f"{key}.quota", block.quota, offered)
             yield from _buckets(key, name, environment, block)
             yield from _twice(f"{key}.hosts", block.hosts)
     yield from _hosts_twice(settings.tenants)
@@ -176,7 +184,7 @@ def _groups(name: str, tenant: Tenant) -> Problems:
         yield from _twice(f"{name}.groups.{role}", groups)
 
 
-def _quota(key: str, quota: Quota, regions: Mapping[str, Region]) -> Problems:
+def _quota(key: str, quota: Quota, offered: Mapping[str, float]) -> Problems:
     for what, read, example in (
         ("cpu", millicores, "2 or 500m"),
         ("memory", mebibytes, "4Gi"),
@@ -189,18 +197,28 @@ def _quota(key: str, quota: Quota, regions: Mapping[str, Region]) -> Problems:
         elif figure == 0 and what != "storage":
             yield Problem(f"{key}.{what}", text, "is nothing: no pod could run", f"write for example {example}")
     for region, count in quota.gpus.items():
-        if region not in regions:
-            yield Problem(f"{key}.gpus.{region}", count, "is no region", f"known: {', '.join(regions)}")
-        elif count and not has_gpus(regions[region]):
+        if region not in offered:
+            yield Problem(f"{key}.gpus.{region}", count, "is no region", f"known: {', '.join(offered)}")
+        elif count and not offered[region]:
             problem = f"the region {region} has no machine with a GPU"
             yield Problem(
                 f"{key}.gpus.{region}", count, problem, "add a GPU pool to config/regions.yaml, or take it out"
             )
+        elif count > offered[region]:
+            problem = f"is above what {region} has for all tenants together, {offered[region]}"
+            yield Problem(
+                f"{key}.gpus.{region}", count, problem, "write less, or let a GPU pool grow in config/regions.yaml"
+            )
 
 
-def has_gpus(region: Region) -> bool:
-    """Whether a region has a pool of GPU machines: dedicated ones, or cloud servers that are labelled so."""
-    return any(isinstance(pool, RobotPool) or "nvidia.com/gpu" in pool.labels for pool in region.pools.values())
+def _gpus(region: Region) -> float:
+    """None, or as many as anybody wants: whether a pool's model has any, the price table knows."""
+    pools = region.pools.values()
+    return (
+        math.inf
+        if any(isinstance(pool, RobotPool) or (isinstance(pool, CloudPool) and pool.gpus) for pool in pools)
+        else 0
+    )
 
 
 def _buckets(key: str, tenant: str, environment: str, block: TenantEnvironment) -> Problems:

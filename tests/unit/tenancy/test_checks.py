@@ -11,7 +11,7 @@ import yaml
 from components.problem import Problem
 from stacks.models import Region
 from stacks.settings import Reader
-from stacks.tenant_checks import RESERVED, Offer, check_hosts, check_quotas, check_tenants, has_gpus, quota_warnings
+from stacks.tenant_checks import RESERVED, Offer, check_hosts, check_quotas, check_tenants, quota_warnings
 from stacks.tenant_models import TenantSettings, read_tenants
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -258,5 +258,10 @@ def test_everything_is_told_at_once(tmp_path: Path) -> None:
     }
 
 
-def test_a_region_with_a_robot_pool_has_gpus() -> None:
-    assert {name: has_gpus(region) for name, region in regions().items()} == {"fsn1": True, "nbg1": False}
+def test_more_gpus_than_the_region_has_are_refused(tmp_path: Path) -> None:
+    settings, _ = read(tmp_path, edited((*QUOTA, "gpus"), {"fsn1": 2}))
+    found = list(check_tenants(settings, regions(), SOURCES, {"fsn1": 1, "nbg1": 0}))
+    assert [(each.key, each.problem) for each in found] == [
+        (".".join((*QUOTA, "gpus", "fsn1")), "is above what fsn1 has for all tenants together, 1")
+    ]
+    assert list(check_tenants(settings, regions(), SOURCES, {"fsn1": 2, "nbg1": 0})) == []
