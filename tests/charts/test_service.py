@@ -11,6 +11,7 @@ import jsonschema
 import pytest
 import yaml
 
+from components.mesh import metrics_policy
 from components.tenancy import reach_label
 from sandbox.toolchain import find_tool
 
@@ -205,6 +206,10 @@ def test_prometheus_reads_one_path_on_the_services_own_port_and_probes_go_on() -
     ]
     authorizations = {each["metadata"]["name"]: each["spec"] for each in all_of("AuthorizationPolicy", FULL)}
     assert authorizations["api-metrics"]["targetRef"]["kind"] == "HTTPRoute"
+    platforms = {
+        each["metadata"]["name"] for each in metrics_policy(NAMESPACE) if each["kind"] == "NetworkAuthentication"
+    }
+    assert {each["name"] for each in authorizations["api-metrics"]["requiredAuthenticationRefs"]} == platforms
     assert authorizations["api"]["requiredAuthenticationRefs"][0]["kind"] == "MeshTLSAuthentication"
 
 
@@ -317,7 +322,6 @@ DEFINITIONS = {
     "HTTPRoute": "linkerd-crds/crds/httproutes.policy.linkerd.io.yaml",
     "IngressRoute": "traefik/crds/ingressroutes.traefik.io.yaml",
     "MeshTLSAuthentication": "linkerd-crds/crds/meshtlsauthentications.policy.linkerd.io.yaml",
-    "NetworkAuthentication": "linkerd-crds/crds/networkauthentications.policy.linkerd.io.yaml",
     "ScaledObject": "keda/crds/scaledobjects.keda.sh.yaml",
     "Server": "linkerd-crds/crds/servers.policy.linkerd.io.yaml",
     "ServiceMonitor": "prometheus-operator-crds/crds/servicemonitors.monitoring.coreos.com.yaml",
