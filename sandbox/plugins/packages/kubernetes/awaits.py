@@ -313,7 +313,9 @@ def _expression(text: str) -> Condition:
 
         def holds(look: Look) -> str:
             there = look.at(path)
-            met = there is not None and (value is None or str(there) == value.strip("'\""))
+            # As JSONPath prints it: true, not True.
+            shown = str(there).lower() if isinstance(there, bool) else str(there)
+            met = there is not None and (value is None or shown == value.strip("'\""))
             return READY if met else f"{text} does not hold"
 
         return holds
