@@ -28,6 +28,7 @@ VALUES: dict[str, Any] = {
     "reaches": {"databases": True, "internet": True, "objectStore": True, "kubernetesApi": True},
     "mesh": {"clients": ["web"]},
     "scaling": {"enabled": True},
+    "metrics": {"enabled": True},
     "gpus": 1,
 }
 
@@ -68,10 +69,13 @@ def pod_of(deployment: dict[str, Any]) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
 
 
-def test_the_service_chart_passes_every_constraint(tools: dict[str, Path], tmp_path: Path) -> None:
-    made = rendered(tools["helm"], tmp_path)
+@pytest.mark.parametrize("port", [9090, 8080], ids=["metrics on a port of their own", "metrics on the service's port"])
+def test_the_service_chart_passes_every_constraint(port: int, tools: dict[str, Path], tmp_path: Path) -> None:
+    made = rendered(tools["helm"], tmp_path, metrics={"enabled": True, "port": port})
     (deployment,) = [each for each in made if each["kind"] == "Deployment"]
-    assert {"IngressRoute", "ExternalSecret", "Server", "ScaledObject"} <= {each["kind"] for each in made}
+    kinds = {each["kind"] for each in made}
+    assert {"IngressRoute", "ExternalSecret", "Server", "ScaledObject", "ServiceMonitor", "NetworkPolicy"} <= kinds
+    assert "NetworkAuthentication" not in kinds, "who is not in the mesh is let in by the platform alone"
     assert findings(tools["gator"], tmp_path, [*everything(), *made, pod_of(deployment)]) == []
 
 
