@@ -1,6 +1,7 @@
 """What tenants may run, and who may do what."""
 
 from .constraints import (
+    BREAK_GLASS_GROUP,
     ENFORCEMENTS,
     MESH_CALLERS,
     PLATFORM_NAMESPACES,
@@ -15,7 +16,6 @@ from .constraints import (
 from .escalation import Finding, escalations
 from .marks import tenant_annotations
 from .personas import (
-    BREAK_GLASS_GROUP,
     CLUSTER_PERSONAS,
     OPERATED_NAMESPACES,
     SYNC_ACCOUNT,

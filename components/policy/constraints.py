@@ -1,12 +1,13 @@
 """Constraints: one of each kind, where it holds, and whether it records, tells or refuses."""
 
 import functools
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, cast
 
 from ..problem import Problem
-from .data import read
+from .data import HERE, read
 from .marks import ENVIRONMENT, TENANCY
 
 Manifest = dict[str, Any]
@@ -39,12 +40,16 @@ PLATFORM_NAMESPACES: Final = (
 )
 """Namespaces that the platform's own layers make. What keeps tenants apart holds in all others, whoever made them."""
 
+BREAK_GLASS_GROUP: Final = "hetzner-platform:break-glass"
+"""Nobody is in it: a platform-admin acts as it, by name, and the audit log says who."""
+
 PLATFORM_USERS: Final = (
+    BREAK_GLASS_GROUP,
     "system:masters",
     "system:serviceaccounts:external-secrets",
     "system:serviceaccounts:kube-system",
 )
-"""Groups that write what is the platform's in a tenant's namespace: the deployment itself, and controllers.
+"""Groups that write what is the platform's in a tenant's namespace: the deployment itself, controllers, and who mends by hand.
 
 Not Argo CD's: it writes what tenants tell it.
 """
@@ -184,21 +189,33 @@ def _computed(kind: str, rules: Rules) -> dict[str, Any]:
 
 
 def admission(platform_namespaces: Sequence[str] = PLATFORM_NAMESPACES) -> list[Manifest]:
-    """The policy that holds while Gatekeeper is away: which hosts a tenant's route takes. And its binding."""
-    policy: Manifest = read("admission.yaml")
-    name = policy["metadata"]["name"]
+    """Policies that hold while Gatekeeper is away, each with its binding: which hosts a tenant's route takes, and whom a
+    tenant's network policy lets in.
+    """
+    made: list[Manifest] = []
+    for path in sorted((HERE / "admission").glob("*.yaml")):
+        policy: Manifest = read("admission", path.name)
+        made += [policy, _bound(policy["metadata"]["name"], platform_namespaces)]
+    by_name = {each["metadata"]["name"]: each["spec"] for each in made if each["kind"] == "ValidatingAdmissionPolicy"}
+    asked = f"!request.userInfo.groups.exists(group, group in {json.dumps(PLATFORM_USERS)})"
+    flows = by_name["tenant-network-policies"]
+    flows["matchConditions"] = [{"name": "asked-by-others", "expression": asked}]
+    flows["variables"] = [{"name": "callers", "expression": json.dumps(MESH_CALLERS)}]
+    return made
+
+
+def _bound(policy: str, platform_namespaces: Sequence[str]) -> Manifest:
     outside = {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": sorted(platform_namespaces)}
-    binding = {
-        "apiVersion": policy["apiVersion"],
+    return {
+        "apiVersion": "admissionregistration.k8s.io/v1",
         "kind": "ValidatingAdmissionPolicyBinding",
-        "metadata": {"name": name},
+        "metadata": {"name": policy},
         "spec": {
-            "policyName": name,
+            "policyName": policy,
             "validationActions": ["Deny"],
             "matchResources": {"namespaceSelector": {"matchExpressions": [outside]}},
         },
     }
-    return [policy, binding]
 
 
 def config(platform_namespaces: Sequence[str] = PLATFORM_NAMESPACES) -> Manifest:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal, TypedDict, cast
 
 from ..problem import Problem
-from .constraints import listing
+from .constraints import BREAK_GLASS_GROUP, listing
 from .data import read
 
 Manifest = dict[str, Any]
@@ -15,9 +15,6 @@ _GROUP: Final = "rbac.authorization.k8s.io"
 
 CLUSTER_PERSONAS: Final = ("platform-admin", "platform-operator", "sre-oncall", "auditor")
 """Those that hold in the whole cluster. Tenants' hold in their namespaces; ``ci-pusher`` has no access to clusters at all."""
-
-BREAK_GLASS_GROUP: Final = "hetzner-platform:break-glass"
-"""Nobody is in it: a platform-admin acts as it, by name, and the audit log says who."""
 
 OPERATED_NAMESPACES: Final = (
     "cert-manager",

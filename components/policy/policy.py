@@ -40,7 +40,7 @@ class Policy(Layer):
 
     The webhook fails open: one that fails closed can lock everybody out. What must hold while it is away is held by others:
     Pod Security, RBAC (what the ingress and the stores read is not a tenant's to write), quotas, network policies, and for
-    the hosts of routes an admission policy of the API server itself, which fails closed.
+    the hosts of routes and for tenants' own network policies the API server itself, by admission policies that fail closed.
 
     Raises:
         ProblemsError: an override names no constraint or would weaken what keeps tenants apart, a registry does not end

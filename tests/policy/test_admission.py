@@ -1,4 +1,6 @@
-"""Which hosts a tenant's route takes is checked by the API server itself, whether Gatekeeper is there or not."""
+"""Which hosts a tenant's route takes, and whom its network policies let in, the API server itself checks: with or without
+Gatekeeper.
+"""
 
 import time
 from typing import Any
@@ -7,8 +9,12 @@ import pytest
 from kubernetes import client, dynamic
 from kubernetes.client.exceptions import ApiException
 
-from components.policy import admission, tenant_annotations
+from components.layer import Flow, Pods, policies
+from components.policy import BREAK_GLASS_GROUP, admission, tenant_annotations, tenant_role_bindings
+from components.tenancy import tenant_flows
 from tests.policy import suites
+from tests.policy.conftest import requests_of
+from tests.sandbox.kubernetes.conftest import ControlPlane
 
 WAIT_SECONDS = 30
 TENANT, PLATFORM = "orders-production", "openbao"
@@ -45,44 +51,81 @@ SAID = (
 """Of the constraint's bad cases, those that the API server refuses too."""
 
 
-@pytest.fixture(scope="session")
-def routes(kinds: dynamic.DynamicClient, api: client.ApiClient, core: client.CoreV1Api) -> Any:
-    """IngressRoutes, with the policy in force."""
-    definition: Any = {
-        "metadata": {"name": "ingressroutes.traefik.io"},
+NETWORK = {case.name: case for case in suites.cases("TenantNetworkPolicy")}
+AUDITED = ("what is there", "the platform's own")
+"""Of the constraint's good cases, those that a tenant could not make."""
+FLOWS = tenant_flows(
+    ["databases", "internet"],
+    postgres="10.1.3.1",
+    redis="10.1.3.2",
+    object_store=Flow("to-object-store", "egress", [Pods("object-store")], [9000]),
+)
+SYNC = f"system:serviceaccount:{TENANT}:argocd-sync"
+
+
+def _definition(group: str, kind: str, version: str) -> Any:
+    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+    plural = "ciliumnetworkpolicies" if group == "cilium.io" else f"{kind.lower()}s"
+    return {
+        "metadata": {"name": f"{plural}.{group}"},
         "spec": {
-            "group": "traefik.io",
+            "group": group,
             "scope": "Namespaced",
-            "names": {"kind": "IngressRoute", "plural": "ingressroutes"},
-            "versions": [
-                {
-                    "name": "v1alpha1",
-                    "served": True,
-                    "storage": True,
-                    "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
-                }
-            ],
+            "names": {"kind": kind, "plural": plural},
+            "versions": [{"name": version, "served": True, "storage": True, "schema": schema}],
         },
     }
-    client.ApiextensionsV1Api(api).create_custom_resource_definition(definition)
+
+
+@pytest.fixture(scope="session")
+def in_force(kinds: dynamic.DynamicClient, api: client.ApiClient, core: client.CoreV1Api) -> None:
+    """The admission policies, and a tenant's namespace."""
+    definitions = client.ApiextensionsV1Api(api)
+    for definition in (
+        _definition("traefik.io", "IngressRoute", "v1alpha1"),
+        _definition("cilium.io", "CiliumNetworkPolicy", "v2"),
+    ):
+        definitions.create_custom_resource_definition(definition)
     _namespace(core, TENANT, tenant_annotations(["orders.example.com", "api.example.com"], [], 0))
     for name in ("somewhere", PLATFORM):
         _namespace(core, name, {})
     for manifest in admission():
         kinds.resources.get(api_version=manifest["apiVersion"], kind=manifest["kind"]).create(body=manifest)
+
+
+def refused_soon(kinds: dynamic.DynamicClient, version: str, kind: str, thing: dict[str, Any], policy: str) -> Any:
+    """The client of a kind, once a policy refuses what is bad."""
     deadline = time.monotonic() + WAIT_SECONDS
     while True:
         try:
-            made = kinds.resources.get(api_version="traefik.io/v1alpha1", kind="IngressRoute")
-            made.create(body=_named(CASES["another tenant's host"].object), namespace=TENANT)
+            made: Any = kinds.resources.get(api_version=version, kind=kind)
+            made.create(body=_named(thing), namespace=TENANT)
         except dynamic.exceptions.ResourceNotFoundError:
             kinds.resources.invalidate_cache()
         except ApiException as error:
-            # The definition is served a moment after it is there; a refusal of the policy is what is waited for.
-            if error.status == 422:
+            # Definitions and roles are known a moment after they are there; a refusal of the policy is what is waited for.
+            if error.status == 422 and policy in str(error.body):
                 return made
-        assert time.monotonic() < deadline, "the policy is not in force"
+        assert time.monotonic() < deadline, f"{policy} is not in force"
         time.sleep(0.1)
+
+
+@pytest.fixture(scope="session")
+def routes(kinds: dynamic.DynamicClient, in_force: None) -> Any:
+    """IngressRoutes, with the policy in force."""
+    bad = CASES["another tenant's host"].object
+    return refused_soon(kinds, "traefik.io/v1alpha1", "IngressRoute", bad, "tenant-hosts")
+
+
+@pytest.fixture(scope="session")
+def synced(plane: ControlPlane, kinds: dynamic.DynamicClient, roles: None, in_force: None) -> Any:
+    """NetworkPolicies as Argo CD writes them for a tenant, with the policy in force."""
+    for manifest in tenant_role_bindings(TENANT, "production", {}):
+        kind = kinds.resources.get(api_version=manifest["apiVersion"], kind=manifest["kind"])
+        kind.create(body=manifest, namespace=TENANT)
+    asked = dynamic.DynamicClient(requests_of(plane, SYNC, ["system:authenticated"]))
+    bad = NETWORK["out"].object
+    return refused_soon(asked, "networking.k8s.io/v1", "NetworkPolicy", bad, "tenant-network-policies")
 
 
 def _namespace(core: client.CoreV1Api, name: str, annotations: dict[str, str]) -> None:
@@ -97,7 +140,7 @@ def _namespace(core: client.CoreV1Api, name: str, annotations: dict[str, str]) -
 
 def _named(thing: dict[str, Any]) -> dict[str, Any]:
     metadata = {key: value for key, value in thing["metadata"].items() if key not in ("name", "namespace")}
-    return {**thing, "metadata": {**metadata, "generateName": "route-"}}
+    return {**thing, "metadata": {**metadata, "generateName": "made-"}}
 
 
 def refusal(routes: Any, thing: dict[str, Any], namespace: str = TENANT) -> str:
@@ -133,3 +176,120 @@ def test_a_route_that_is_there_is_not_changed_to_anothers_host(routes: Any) -> N
     made["spec"]["routes"][0]["match"] = "Host(`vision.example.com`)"
     with pytest.raises(ApiException, match="tenant-hosts"):
         routes.replace(body=made, namespace=TENANT)
+
+
+@pytest.mark.parametrize("name", [name for name, case in NETWORK.items() if case.bad and name != "of Cilium"])
+def test_a_network_policy_that_lets_others_in_or_anything_out_is_refused(name: str, synced: Any) -> None:
+    assert "tenant-network-policies" in refusal(synced, NETWORK[name].object)
+
+
+@pytest.mark.parametrize("name", [name for name, case in NETWORK.items() if not case.bad and name not in AUDITED])
+def test_a_network_policy_that_lets_in_whom_it_may_is_taken(name: str, synced: Any) -> None:
+    assert refusal(synced, NETWORK[name].object) == ""
+
+
+DISGUISED = {
+    "the own namespace and others": {"matchExpressions": [{"key": "a", "operator": "DoesNotExist"}]},
+    "two labels": {"matchLabels": {"kubernetes.io/metadata.name": TENANT, "hetzner-platform/tenancy": "tenant"}},
+    "nobody's label": {"matchLabels": {}},
+}
+
+
+@pytest.mark.parametrize("selector", DISGUISED.values(), ids=DISGUISED.keys())
+def test_a_peer_is_named_by_its_namespace_and_by_nothing_else(selector: dict[str, Any], synced: Any) -> None:
+    thing = suites.changed(
+        {"base": "network-policy", "set": {"spec/ingress/0/from": [{"namespaceSelector": selector}]}}
+    )
+    assert "tenant-network-policies" in refusal(synced, thing)
+
+
+def test_a_network_policy_of_nobody_is_refused(synced: Any) -> None:
+    thing = suites.changed({"base": "network-policy", "unset": ["metadata/labels"]})
+    assert "has the label hetzner-platform/tenant" in refusal(synced, thing)
+
+
+def test_a_tenant_changes_and_removes_what_is_its_own(synced: Any) -> None:
+    made = synced.create(body=_named(suites.base("network-policy")), namespace=TENANT).to_dict()
+    made["spec"]["ingress"] = []
+    made = synced.replace(body=made, namespace=TENANT).to_dict()
+    made["spec"]["ingress"] = [{}]
+    with pytest.raises(ApiException, match="every rule must name whom it lets in"):
+        synced.replace(body=made, namespace=TENANT)
+    synced.delete(name=made["metadata"]["name"], namespace=TENANT)
+
+
+def test_what_the_platform_closed_stays_closed_and_what_it_opened_stays_open(
+    synced: Any, kinds: dynamic.DynamicClient
+) -> None:
+    given: Any = kinds.resources.get(api_version="networking.k8s.io/v1", kind="NetworkPolicy")
+    plain = [each for each in policies(TENANT, FLOWS) if each["kind"] == "NetworkPolicy"]
+    assert "default-deny" in {each["metadata"]["name"] for each in plain}
+    for manifest in plain:
+        given.create(body=manifest, namespace=TENANT)
+    for name in (each["metadata"]["name"] for each in plain):
+        there = given.get(name=name, namespace=TENANT).to_dict()
+        own = suites.base("network-policy")
+        with pytest.raises(ApiException, match="it is the platform's"):
+            synced.delete(name=name, namespace=TENANT)
+        with pytest.raises(ApiException, match="it is the platform's"):
+            synced.patch(
+                body={"metadata": {"name": name, "labels": own["metadata"]["labels"]}, "spec": own["spec"]},
+                namespace=TENANT,
+                content_type="application/merge-patch+json",
+            )
+        assert given.get(name=name, namespace=TENANT).to_dict()["spec"] == there["spec"]
+
+
+def test_who_breaks_the_glass_mends_network_policies(
+    plane: ControlPlane, kinds: dynamic.DynamicClient, synced: Any
+) -> None:
+    kinds.resources.get(api_version="rbac.authorization.k8s.io/v1", kind="RoleBinding").create(
+        body={
+            "metadata": {"name": "glass"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "platform-break-glass"},
+            "subjects": [{"kind": "Group", "apiGroup": "rbac.authorization.k8s.io", "name": BREAK_GLASS_GROUP}],
+        },
+        namespace=TENANT,
+    )
+    for version, kind, name in (
+        ("networking.k8s.io/v1", "NetworkPolicy", "out"),
+        ("cilium.io/v2", "CiliumNetworkPolicy", "of Cilium"),
+    ):
+        asked = dynamic.DynamicClient(requests_of(plane, "break-glass", [BREAK_GLASS_GROUP]))
+        made: Any = asked.resources.get(api_version=version, kind=kind)
+        deadline = time.monotonic() + WAIT_SECONDS
+        while said := refusal(made, NETWORK[name].object):
+            assert "cannot create" in said, said
+            assert time.monotonic() < deadline, said
+            time.sleep(0.1)
+
+
+def test_cilium_has_policies_of_the_platform_alone(
+    plane: ControlPlane, kinds: dynamic.DynamicClient, in_force: None
+) -> None:
+    """Should a role ever hold them by mistake."""
+    rules = [{"apiGroups": ["cilium.io"], "resources": ["ciliumnetworkpolicies"], "verbs": ["create"]}]
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "mistake"}
+    for kind, rest in (
+        ("Role", {"rules": rules}),
+        ("RoleBinding", {"roleRef": role, "subjects": [{"kind": "User", "name": "somebody"}]}),
+    ):
+        made = kinds.resources.get(api_version="rbac.authorization.k8s.io/v1", kind=kind)
+        made.create(body={"metadata": {"name": "mistake"}, **rest}, namespace=TENANT)
+    asked = dynamic.DynamicClient(requests_of(plane, "somebody", ["system:authenticated"]))
+    bad = NETWORK["of Cilium"].object
+    refused_soon(asked, "cilium.io/v2", "CiliumNetworkPolicy", bad, "tenant-network-policies")
+
+
+def test_a_namespace_goes_with_its_network_policies(
+    kinds: dynamic.DynamicClient, core: client.CoreV1Api, synced: Any
+) -> None:
+    """The controller that empties it is the platform."""
+    core.create_namespace({"metadata": {"name": "leaving"}})
+    given: Any = kinds.resources.get(api_version="networking.k8s.io/v1", kind="NetworkPolicy")
+    given.create(body=policies("leaving", [])[0], namespace="leaving")
+    core.delete_namespace("leaving")
+    deadline = time.monotonic() + WAIT_SECONDS
+    while any(each.metadata.name == "leaving" for each in core.list_namespace().items):
+        assert time.monotonic() < deadline, "the namespace stays"
+        time.sleep(0.1)

@@ -11,8 +11,9 @@ import yaml
 from kubernetes import client, config, dynamic
 from kubernetes.client.exceptions import ApiException
 
-from components.policy import OPERATED_NAMESPACES, cluster_roles, persona_bindings, tenant_role_bindings
+from components.policy import OPERATED_NAMESPACES, persona_bindings, tenant_role_bindings
 from sandbox.machines.certificates import CLIENT
+from tests.policy.conftest import requests_of
 from tests.sandbox.kubernetes.conftest import ControlPlane
 
 WAIT_SECONDS = 30
@@ -42,14 +43,13 @@ Review = Callable[..., bool]
 
 
 @pytest.fixture(scope="session")
-def platform(kinds: dynamic.DynamicClient, core: client.CoreV1Api) -> None:
+def platform(kinds: dynamic.DynamicClient, core: client.CoreV1Api, roles: None) -> None:
     """Namespaces of two tenants and of the platform, with all roles and bindings."""
     for name in (PRODUCTION, STAGING, ANOTHER, *OPERATED_NAMESPACES):
         core.create_namespace({"metadata": {"name": name}})
     bank: Any = {"admin": ["bank-admins"], "developer": ["bank-developers"], "viewer": ["bank-viewers"]}
     shop: Any = GROUPS["shop"]
     for manifest in [
-        *cluster_roles(),
         *persona_bindings(PERSONAS),
         *tenant_role_bindings(PRODUCTION, "production", shop),
         *tenant_role_bindings(STAGING, "staging", shop),
@@ -125,6 +125,7 @@ tenant-admin       create,get                   pods/exec                       
 argocd-sync        get,list,create,patch,delete apps:deployments,services,serviceaccounts         production
 argocd-sync        create,patch,delete          traefik.io:ingressroutes                          production
 argocd-sync        create,patch,delete          policy.linkerd.io:servers                         production
+argocd-sync        create,update,patch,delete   networking.k8s.io:networkpolicies                 production
 platform-operator  get,list,watch               pods,nodes,namespaces,configmaps                  production platform cluster
 platform-operator  get                          pods/log                                          production platform
 platform-operator  patch,update                 apps:deployments,apps:daemonsets                  platform
@@ -155,6 +156,15 @@ tenant-admin       create,get                   pods/exec,pods/attach           
 tenant-admin       patch,update                 pods/ephemeralcontainers                          production
 argocd-sync        create,get                   pods/exec,pods/portforward                        production
 argocd-sync        get,list,create              pods,apps:deployments                             staging
+argocd-sync        create,update,patch,delete   networking.k8s.io:networkpolicies                 staging platform cluster
+tenant-viewer      create,update,patch,delete   networking.k8s.io:networkpolicies                 production staging
+tenant-developer   create,update,patch,delete   networking.k8s.io:networkpolicies                 production staging
+tenant-admin       create,update,patch,delete   networking.k8s.io:networkpolicies                 production staging
+platform-operator  create,update,patch,delete   networking.k8s.io:networkpolicies                 production platform cluster
+platform-admin     create,update,patch,delete   networking.k8s.io:networkpolicies                 production platform cluster
+sre-oncall         create,update,patch,delete   networking.k8s.io:networkpolicies                 production platform cluster
+auditor            create,update,patch,delete   networking.k8s.io:networkpolicies                 production platform cluster
+ci-pusher          create,update,patch,delete   networking.k8s.io:networkpolicies                 production platform cluster
 platform-operator  create                       pods,apps:deployments,batch:jobs                  production cluster
 platform-operator  patch,update                 apps:deployments,configmaps                       production cluster
 platform-operator  create,get                   pods/exec                                         production platform
@@ -181,7 +191,7 @@ create,update,patch,delete                 admissionregistration.k8s.io:validati
 create,update,patch,delete                 admissionregistration.k8s.io:mutatingwebhookconfigurations
 create,update,patch                        persistentvolumes
 create,update,patch,delete                 namespaces
-create,update,patch,delete                 networking.k8s.io:networkpolicies,cilium.io:ciliumnetworkpolicies
+create,update,patch,delete                 cilium.io:ciliumnetworkpolicies,cilium.io:ciliumclusterwidenetworkpolicies
 create,update,patch,delete                 resourcequotas,limitranges
 create,update,patch,delete                 traefik.io:tlsoptions,traefik.io:tlsstores,traefik.io:middlewares
 create,update,patch,delete                 traefik.io:ingressroutetcps,traefik.io:serverstransports
@@ -252,16 +262,6 @@ def test_impersonation_is_of_one_group_alone(may: Review) -> None:
         assert not may("platform-admin", "impersonate", "users", name=name)
     for persona in set(WHO) - {"platform-admin"}:
         assert not may(persona, "impersonate", "groups", name="hetzner-platform:break-glass")
-
-
-def requests_of(plane: ControlPlane, user: str, groups: list[str]) -> client.ApiClient:
-    """Real requests in somebody's name."""
-    made = config.new_client_from_config_dict(yaml.safe_load(plane.kubeconfig))
-    made.set_default_header("Impersonate-User", user)
-    # One header; the client cannot send it twice.
-    (group,) = groups
-    made.set_default_header("Impersonate-Group", group)
-    return made
 
 
 def refused(call: Callable[[], object]) -> bool:

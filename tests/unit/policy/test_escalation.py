@@ -21,6 +21,8 @@ MEANT = {
     # The engine's clients: these accounts have no rights in the cluster, and no pod runs as them.
     "external-secrets-token": ["serviceaccounts/token of secrets-reader"],
     "secrets-writer": ["serviceaccounts/token of secrets-writer"],
+    # An admission policy of the API server says which, and keeps the platform's own from it.
+    "argocd-sync": ["networkpolicies"],
     # Cordon and drain.
     "sre-oncall": ["nodes"],
     # Nobody is in its group: a platform-admin acts as it, by name, in the audit log.
