@@ -73,7 +73,9 @@ class Policy(Layer):
         for constraint in constraints(rules):
             self.manifest(constraint, templates[constraint["kind"]])
         for manifest in [*admission(namespaces), *cluster_roles(), *persona_bindings(personas)]:
-            self.manifest(manifest)
+            # The namespace is there before the release is.
+            own = manifest["metadata"].get("namespace") == NAMESPACE
+            self.manifest(manifest, *([release] if own else []))
         self.finish()
 
     def _gatekeeper(self, pin: ChartPin) -> pulumi.Resource:
