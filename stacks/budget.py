@@ -16,6 +16,7 @@ from .checks import machines, numbers
 from .models import AutoscaledPool, CloudPool, Prices, Region, RobotPool
 from .nodes import gpu_pools
 from .settings import Settings
+from .tenant_checks import Offer
 
 RESERVED_CPU: Final = 500
 """Millicores that the kubelet keeps for the system and for itself (components/cluster/k3s.py)."""
@@ -344,18 +345,25 @@ def _growing(name: str, region: Region, agents: Sequence[Machine]) -> str:
     return f"config/regions.yaml: {name}.pools.{pool}.nodes"
 
 
-def check_budget(budget: Budget, nodes: object) -> Iterable[Problem]:
-    """A platform that cannot be scheduled; keys are those of config/regions.yaml.
-
-    Args:
-        budget: The region's.
-        nodes: What stands at `Budget.growing` now.
-    """
+def check_budget(budget: Budget, region: Region) -> Iterable[Problem]:
+    """A platform that cannot be scheduled; keys are those of config/regions.yaml."""
     if budget.unplaced:
         waiting = ", ".join(budget.unplaced)
         key = budget.growing.partition(": ")[2]
+        pool = region.pools.get(key.split(".")[2])
         problem = f"the platform cannot be scheduled: no machine has room for {waiting}"
+        nodes = pool.nodes if isinstance(pool, CloudPool | RobotPool) else None
         yield Problem(key, nodes, problem, "add machines to this pool, or take a larger type")
+
+
+def offer(budget: Budget) -> Offer:
+    """What is left for tenants, GPU machines included."""
+    gpu = budget.offered.gpu
+    taken = budget.requested.gpu
+    return Offer(
+        max(0, budget.left.cpu) + max(0, gpu.cpu - taken.cpu),
+        max(0, budget.left.memory) + max(0, gpu.memory - taken.memory),
+    )
 
 
 def warn_of_budget(budget: Budget) -> Iterable[str]:
@@ -366,16 +374,16 @@ def warn_of_budget(budget: Budget) -> Iterable[str]:
             f"{budget.region}: with {budget.lost or 'an agent'} lost there is no room for {waiting}: "
             f"grow {budget.growing}"
         )
-    for what, wanted, left, unit in (
-        ("CPU", budget.quotas.cpu, budget.left_without_agent.cpu, 1000),
-        ("GiB of memory", budget.quotas.memory, budget.left_without_agent.memory, 1024),
+    wanted, left = budget.quotas, budget.left_without_agent
+    for what, asked, had, unit, more in (
+        ("CPU", wanted.cpu, left.cpu, 1000, budget.autoscaled.cpu),
+        ("GiB of memory", wanted.memory, left.memory, 1024, budget.autoscaled.memory),
     ):
-        if wanted > left:
-            more = budget.autoscaled.cpu if what == "CPU" else budget.autoscaled.memory
+        if asked > had:
             helped = f"autoscaled machines would add {more / unit:.1f}" if more else "no pool is autoscaled"
             yield (
-                f"{budget.region}: tenants may request {wanted / unit:.1f} {what}, but with {budget.lost} lost "
-                f"{max(0, left) / unit:.1f} are left; {helped}, or grow {budget.growing}"
+                f"{budget.region}: tenants may request {asked / unit:.1f} {what}, but with {budget.lost} lost "
+                f"{max(0, had) / unit:.1f} are left; {helped}, or grow {budget.growing}"
             )
 
 

@@ -3,6 +3,7 @@
 from typing import Final
 
 from components.cluster import NodeArgs
+from components.network.addresses import AddressError, parse_numbers
 
 from .models import CloudPool, Node, Prices, Region, RobotPool
 
@@ -20,6 +21,21 @@ def gpu_pools(region: Region, prices: Prices) -> dict[str, int]:
         elif isinstance(pool, RobotPool) and pool.model in prices.robot_models:
             found[name] = prices.robot_models[pool.model].gpus
     return {name: count for name, count in found.items() if count}
+
+
+def gpus_of(region: Region, prices: Prices) -> int:
+    """How many GPUs all machines of a region have together."""
+    each = gpu_pools(region, prices)
+    pools = {name: pool for name, pool in region.pools.items() if isinstance(pool, CloudPool | RobotPool)}
+    return sum(count * _machines(pools[name].nodes) for name, count in each.items())
+
+
+def _machines(nodes: str) -> int:
+    """Numbers of a pool; none where its list is wrong, which is told elsewhere."""
+    try:
+        return len(parse_numbers(nodes))
+    except AddressError:
+        return 0
 
 
 def node(region: Region, pool: str, settings: Node, prices: Prices) -> NodeArgs:

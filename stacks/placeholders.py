@@ -1,12 +1,15 @@
 """The repository's example values: fine for a preview, wrong for a deployment."""
 
 import ipaddress
+import re
 from collections.abc import Iterator
 
 from .models import Access, Region, RegionalStack, RobotPool, SharedStack
-from .settings import ACCESS_FILE, REGIONS_FILE, Settings
+from .settings import ACCESS_FILE, PLATFORM_FILE, REGIONS_FILE, Settings
+from .tenant_models import TENANTS_FILE
 
 EXAMPLE_VSWITCH = 4711
+_EXAMPLE_NAME = re.compile(r"\bexample\.(com|org|net)\b")
 _EXAMPLE_NETWORKS = tuple(
     ipaddress.ip_network(cidr) for cidr in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")
 )
@@ -18,6 +21,7 @@ def placeholders(stack: str, block: SharedStack | RegionalStack, settings: Setti
     if isinstance(block, RegionalStack):
         yield from (f"{own} admin_cidrs ({cidr})" for cidr in block.admin_cidrs if _is_example(cidr))
         yield from _region(block.region, settings.regions[block.region])
+        yield from _platform(settings)
         return
     if block.zone.endswith(("example.com", "example.org", "example.net")):
         yield f"{own} zone ({block.zone})"
@@ -42,6 +46,21 @@ def _region(name: str, region: Region) -> Iterator[str]:
     for pool_name, pool in region.pools.items():
         if isinstance(pool, RobotPool) and pool.vswitch_id == EXAMPLE_VSWITCH:
             yield f"{REGIONS_FILE} {name}.pools.{pool_name}.vswitch_id ({pool.vswitch_id})"
+
+
+def _platform(settings: Settings) -> Iterator[str]:
+    """What the clusters would be told: nobody answers at these names."""
+    platform = settings.platform
+    named = {
+        "acme.email": platform.acme.email if platform.acme else "",
+        **{f"image_registries[{n}]": each for n, each in enumerate(platform.image_registries)},
+        **{f"source_repositories[{n}]": each for n, each in enumerate(platform.source_repositories)},
+    }
+    yield from (f"{PLATFORM_FILE} {key} ({value})" for key, value in named.items() if _EXAMPLE_NAME.search(value))
+    for name, tenant in settings.tenants.tenants.items():
+        hosts = [host for block in tenant.environments.values() for host in block.hosts]
+        if any(_EXAMPLE_NAME.search(each) for each in (*hosts, *tenant.repositories)):
+            yield f"{TENANTS_FILE} {name}"
 
 
 def _is_example(cidr: str) -> bool:

@@ -7,9 +7,14 @@ from pydantic import Field
 from .models import Model, Name
 
 Enforcement = Literal["dryrun", "warn", "deny"]
-Address = Annotated[str, Field(pattern=r"^https?://[^\s?#@]+$")]
-SafeAddress = Annotated[str, Field(pattern=r"^https://[^\s?#@]+$")]
-Registry = Annotated[str, Field(pattern=r"^[a-z0-9.-]+(:\d+)?(/[a-z0-9._/-]+)?/$")]
+ADDRESS = r"^https?://[^\s?#@]+$"
+SAFE_ADDRESS = r"^https://[^\s?#@]+$"
+REGISTRY = r"^[a-z0-9.-]+(:\d+)?(/[a-z0-9._/-]+)?/$"
+EMAIL = r"^[^@\s]+@[^@\s]+\.[a-z]+$"
+
+Address = Annotated[str, Field(pattern=ADDRESS)]
+SafeAddress = Annotated[str, Field(pattern=SAFE_ADDRESS)]
+Registry = Annotated[str, Field(pattern=REGISTRY)]
 Groups = Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)]
 
 
@@ -48,7 +53,7 @@ class ClusterObjectStore(Model):
 class Acme(Model):
     """Certificates from a public authority, by DNS records in Cloudflare."""
 
-    email: Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[a-z]+$")]
+    email: Annotated[str, Field(pattern=EMAIL)]
     """Whom the authority writes to before certificates end."""
     directory: SafeAddress = "https://acme-v02.api.letsencrypt.org/directory"
     """The authority's ACME directory."""

@@ -24,7 +24,8 @@ class ConfigurationError(pulumi.RunError):
     """The configuration is wrong. Pulumi prints the message without a traceback; nothing has been created."""
 
     def __init__(self, problems: Sequence[ConfigProblem]) -> None:
-        self.problems = tuple(dict.fromkeys(problems))
+        # Each once; a value may be a list, which no set takes.
+        self.problems = tuple(each for number, each in enumerate(problems) if each not in problems[:number])
         count = len(self.problems)
         head = f"{count} problem{'s' if count != 1 else ''} in the configuration; nothing was changed:"
         super().__init__("\n".join([head, *(f"  {problem}" for problem in self.problems)]))

@@ -9,8 +9,9 @@ import pulumi_random as random
 import pulumi_tls as tls
 
 from . import checks, platform_checks, preflight, region, shared, tenant_checks
+from .budget import check_budget, offer, region_budget
 from .models import RegionalStack, SharedStack
-from .nodes import gpu_pools
+from .nodes import gpus_of
 from .placeholders import placeholders
 from .platform import Secrets
 from .settings import ACCESS_FILE, PLATFORM_FILE, PROJECT, REGIONS_FILE, VERSIONS_FILE, Reader, Settings
@@ -83,11 +84,12 @@ def configuration(
             reader.add(ACCESS_FILE, problem)
         for problem in platform_checks.check_platform(settings.platform, settings):
             reader.add(PLATFORM_FILE, problem)
+        gpus = {name: gpus_of(region, settings.prices) for name, region in settings.regions.items()}
         for problem in tenant_checks.check_tenants(
-            settings.tenants, settings.regions, settings.platform.source_repositories
+            settings.tenants, settings.platform.source_repositories, gpus, settings.unreadable
         ):
             reader.add(TENANTS_FILE, problem)
-        with_gpu = any(gpu_pools(each, settings.prices) for each in settings.regions.values())
+        with_gpu = any(gpus.values())
         for problem in platform_checks.check_charts(settings.platform, settings.versions.charts, with_gpu=with_gpu):
             reader.add(VERSIONS_FILE, problem)
         if isinstance(block, RegionalStack):
@@ -105,7 +107,24 @@ def configuration(
     reader.finish()
     assert settings is not None
     assert block is not None
+    _refuse_what_does_not_fit(reader, settings)
     return block, settings
+
+
+def _refuse_what_does_not_fit(reader: Reader, settings: Settings) -> None:
+    """What the platform and its tenants ask of the machines, once all of it is otherwise right.
+
+    Raises:
+        ConfigurationError: a region cannot take it.
+    """
+    for name in settings.regions:
+        budget = region_budget(name, settings)
+        for problem in check_budget(budget, settings.regions[name]):
+            reader.add(REGIONS_FILE, problem)
+        if not budget.unplaced:
+            for problem in tenant_checks.check_quotas(settings.tenants, name, offer(budget)):
+                reader.add(TENANTS_FILE, problem)
+    reader.finish()
 
 
 def _given(key: str) -> str | None:

@@ -17,7 +17,7 @@ from pydantic_core import ErrorDetails
 from components.problem import Problem
 
 from .models import RELEASED, REPOSITORY, Access, Prices, Region, RegionalStack, SharedStack, Versions
-from .platform_models import Platform
+from .platform_models import ADDRESS, EMAIL, REGISTRY, SAFE_ADDRESS, Platform
 from .problems import ConfigProblem, ConfigurationError
 from .tenant_models import TenantSettings, read_tenants
 
@@ -246,6 +246,13 @@ _MUST_BE = {
 
 _MUST_LOOK_LIKE = {
     RELEASED: ("is no pinned version", "write a released one, such as 1.19.6: no range, no channel"),
+    ADDRESS: ("is no address", "write http://… or https://…, without a name or password in it"),
+    SAFE_ADDRESS: ("is no address with TLS", "write https://…, without a name or password in it"),
+    REGISTRY: (
+        "is no prefix of images that ends with '/'",
+        "write for example registry.example.com/ or registry.example.com/team/",
+    ),
+    EMAIL: ("is no mail address", "write for example platform@example.com"),
     REPOSITORY: ("is no repository of charts", "write https://… or oci://…, without a name or password in it"),
 }
 """The same for texts of a form."""

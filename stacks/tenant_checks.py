@@ -1,7 +1,6 @@
 """Rules over config/tenants.yaml: names, hosts, sources, quotas."""
 
 import ipaddress
-import math
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,6 @@ from components.naming import InvalidNameError, check_name
 from components.problem import Problem
 from components.tenancy import LONGEST_TENANT
 
-from .models import CloudPool, Region, RobotPool
 from .tenant_models import Quota, Tenant, TenantEnvironment, TenantSettings
 
 Problems = Iterator[Problem]
@@ -58,20 +56,16 @@ class Offer:
 
 
 def check_tenants(
-    settings: TenantSettings,
-    regions: Mapping[str, Region],
-    sources: Sequence[str],
-    gpus: Mapping[str, int] | None = None,
+    settings: TenantSettings, sources: Sequence[str], gpus: Mapping[str, int], unreadable: Collection[str] = ()
 ) -> Problems:
     """Each tenant by itself, and all of them together.
 
     Args:
         settings: config/tenants.yaml.
-        regions: config/regions.yaml.
         sources: ``source_repositories`` of config/platform.yaml.
-        gpus: How many each region's machines offer; not told, a region with a GPU pool offers as many as anybody wants.
+        gpus: How many each region's machines offer.
+        unreadable: Regions whose block is wrong: that is told already.
     """
-    offered = {name: _gpus(region) for name, region in regions.items()} if gpus is None else gpus
     for name, tenant in settings.tenants.items():
         yield from _name(name)
         if not _LABEL_VALUE.fullmatch(tenant.owner):
@@ -87,7 +81,7 @@ def check_tenants(
         yield from _twice(f"{name}.reaches", tenant.reaches)
         for environment, block in tenant.environments.items():
             key = f"{name}.environments.{environment}"
-            yield from _quota(f"{key}.quota", block.quota, offered)
+            yield from _quota(f"{key}.quota", block.quota, gpus, unreadable)
             yield from _buckets(key, name, environment, block)
             yield from _twice(f"{key}.hosts", block.hosts)
     yield from _hosts_twice(settings.tenants)
@@ -133,26 +127,6 @@ def check_quotas(settings: TenantSettings, region: str, offer: Offer) -> Problem
                 yield Problem(f"{key}.{what}", getattr(quota, what), problem, remedy)
 
 
-def quota_warnings(settings: TenantSettings, region: str, offer: Offer) -> Iterator[str]:
-    """Quotas may promise more together than there is: said, not refused.
-
-    Args:
-        settings: config/tenants.yaml.
-        region: The region's name.
-        offer: What it has left for tenants.
-    """
-    quotas = [quota for _, quota in _quotas(settings.tenants)]
-    for what, total, had, unit in (
-        ("cpu", sum(_figure(millicores, quota.cpu) or 0 for quota in quotas), offer.cpu, "m"),
-        ("memory", sum(_figure(mebibytes, quota.memory) or 0 for quota in quotas), offer.memory, "Mi"),
-    ):
-        if total > had:
-            yield (
-                f"{region}: the tenants' quotas promise {total}{unit} of {what} together, its machines have {had}{unit}: "
-                "not everybody can use all of it at once"
-            )
-
-
 def _name(name: str) -> Problems:
     if name in RESERVED or name.startswith("kube-"):
         yield Problem(name, None, "is a name of the platform's own", "call the tenant otherwise")
@@ -184,7 +158,7 @@ def _groups(name: str, tenant: Tenant) -> Problems:
         yield from _twice(f"{name}.groups.{role}", groups)
 
 
-def _quota(key: str, quota: Quota, offered: Mapping[str, float]) -> Problems:
+def _quota(key: str, quota: Quota, offered: Mapping[str, int], unreadable: Collection[str]) -> Problems:
     for what, read, example in (
         ("cpu", millicores, "2 or 500m"),
         ("memory", mebibytes, "4Gi"),
@@ -197,6 +171,9 @@ def _quota(key: str, quota: Quota, offered: Mapping[str, float]) -> Problems:
         elif figure == 0 and what != "storage":
             yield Problem(f"{key}.{what}", text, "is nothing: no pod could run", f"write for example {example}")
     for region, count in quota.gpus.items():
+        # Of a file without any region nobody knows anything.
+        if region in unreadable or not offered:
+            continue
         if region not in offered:
             yield Problem(f"{key}.gpus.{region}", count, "is no region", f"known: {', '.join(offered)}")
         elif count and not offered[region]:
@@ -209,16 +186,6 @@ def _quota(key: str, quota: Quota, offered: Mapping[str, float]) -> Problems:
             yield Problem(
                 f"{key}.gpus.{region}", count, problem, "write less, or let a GPU pool grow in config/regions.yaml"
             )
-
-
-def _gpus(region: Region) -> float:
-    """None, or as many as anybody wants: whether a pool's model has any, the price table knows."""
-    pools = region.pools.values()
-    return (
-        math.inf
-        if any(isinstance(pool, RobotPool) or (isinstance(pool, CloudPool) and pool.gpus) for pool in pools)
-        else 0
-    )
 
 
 def _buckets(key: str, tenant: str, environment: str, block: TenantEnvironment) -> Problems:

@@ -8,11 +8,11 @@ from typing import Any
 import yaml
 
 from sandbox.scratch import dummy
-from stacks.stack_secrets import required_secrets
 from stacks.models import RegionalStack, SharedStack
 from stacks.problems import ConfigurationError
 from stacks.program import configuration
 from stacks.settings import PROJECT, Settings
+from stacks.stack_secrets import possible_secrets
 
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -22,6 +22,8 @@ REGIONS = "config/regions.yaml"
 ACCESS = "config/access.yaml"
 VERSIONS = "config/versions.yaml"
 PRICES = "config/prices.yaml"
+PLATFORM = "config/platform.yaml"
+TENANTS = "config/tenants.yaml"
 SHARED, PROD, DR = "Pulumi.shared.yaml", "Pulumi.prod.yaml", "Pulumi.dr.yaml"
 
 GONE = object()
@@ -69,7 +71,7 @@ class Edited:
 
     def read(self, stack: str) -> tuple[SharedStack | RegionalStack, Settings]:
         """The stack's configuration, as the program reads it."""
-        given = {key: dummy(key) for key in required_secrets(stack) if key not in self.without} | self.secrets
+        given = {key: dummy(key) for key in possible_secrets(stack) if key not in self.without} | self.secrets
         try:
             block = yaml.load(self.text(f"Pulumi.{stack}.yaml"), LOADER)["config"].get(f"{PROJECT}:stack")
         except (OSError, yaml.YAMLError):

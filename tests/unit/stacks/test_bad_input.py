@@ -9,16 +9,78 @@ import pytest
 import yaml
 
 from sandbox.preview import checked
-from stacks.stack_secrets import required_secrets
 from stacks.problems import ConfigurationError
-from tests.unit.stacks.edited import ACCESS, DR, GONE, PRICES, PROD, REGIONS, SHARED, VERSIONS, Edited, Path_
+from stacks.stack_secrets import required_secrets
+from tests.unit.stacks.edited import (
+    ACCESS,
+    DR,
+    GONE,
+    PLATFORM,
+    PRICES,
+    PROD,
+    REGIONS,
+    SHARED,
+    TENANTS,
+    VERSIONS,
+    Edited,
+    Path_,
+)
 
 
 def many_labels(count: int) -> dict[str, str]:
     return {f"example.com/{'l' * 50}{number}": "v" * 63 for number in range(count)}
 
 
+TENANT = {
+    "owner": "team-orders",
+    "repositories": ["https://git.example.com/orders/orders.git"],
+    "environments": {"staging": {"quota": {"cpu": 1, "memory": "1Gi"}}},
+}
+ACCOUNTS = ("accounts", "environments", "production")
+
 CASES: dict[str, list[tuple[str, Path_, object]]] = {
+    "a chart that the platform installs is not pinned at all": [(VERSIONS, ("charts", "traefik"), GONE)],
+    "native routing beside a pool of dedicated machines": [(REGIONS, ("fsn1", "routing"), "native")],
+    "an unknown routing": [(REGIONS, ("fsn1", "routing"), "bgp")],
+    "an unknown secrets engine": [(PLATFORM, ("secrets", "engine"), "bao")],
+    "a secrets engine without what it needs": [(PLATFORM, ("secrets", "engine"), "aws")],
+    "settings of an engine that is not the one": [(PLATFORM, ("secrets", "address"), "https://vault.example.com:8200")],
+    "a vault without TLS": [(PLATFORM, ("secrets",), {"engine": "vault", "address": "http://vault.example.com"})],
+    "an object store of Hetzner's without its endpoint": [(PLATFORM, ("object_store", "kind"), "hetzner")],
+    "an unknown kind of object store": [(PLATFORM, ("object_store", "kind"), "minio")],
+    "a registry of images without its slash": [(PLATFORM, ("image_registries",), ["registry.example.com"])],
+    "no registry of images": [(PLATFORM, ("image_registries",), [])],
+    "an unknown enforcement": [(PLATFORM, ("policy", "enforcement"), "enforce")],
+    "an override of no constraint": [(PLATFORM, ("policy", "overrides"), {"K8sAllowedRepo": "deny"})],
+    "an override that would let tenants into each other's": [
+        (PLATFORM, ("policy", "overrides"), {"TenantTraefik": "dryrun"})
+    ],
+    "an enforcement of no region": [(PLATFORM, ("policy", "regions"), {"hel1": "deny"})],
+    "a persona that is none": [(PLATFORM, ("personas", "platform-operators"), ["platform"])],
+    "a group of Kubernetes' own": [(PLATFORM, ("personas", "auditor"), ["system:masters"])],
+    "an authentication service that is no address": [(PLATFORM, ("ingress", "authentication"), "oauth2-proxy:4180")],
+    "a burst below the average": [(PLATFORM, ("ingress", "burst"), 10)],
+    "a tenant's name that is no DNS label": [(TENANTS, ("Accounts_1",), TENANT)],
+    "a tenant's name that is the platform's own": [(TENANTS, ("traefik",), TENANT)],
+    "a tenant's name that is too long for its namespaces": [(TENANTS, ("a" * 53,), TENANT)],
+    "a quota above the cluster": [(TENANTS, (*ACCOUNTS, "quota", "memory"), "640Gi")],
+    "a quota that is no quantity": [(TENANTS, (*ACCOUNTS, "quota", "cpu"), "two")],
+    "a source outside the allowed list": [
+        (TENANTS, ("accounts", "repositories"), ["https://git.example.org/accounts/user-service.git"])
+    ],
+    "a source that climbs out of the allowed list": [
+        (TENANTS, ("accounts", "repositories"), ["https://git.example.com/../other/repository.git"])
+    ],
+    "a GPU where there is none": [(TENANTS, ("ml", "environments", "production", "quota", "gpus"), {"nbg1": 1})],
+    "more GPUs than there are": [(TENANTS, ("ml", "environments", "production", "quota", "gpus"), {"fsn1": 4})],
+    "a public bucket": [(TENANTS, (*ACCOUNTS, "buckets", "avatars"), {"public": True})],
+    "a host that two tenants want": [(TENANTS, (*ACCOUNTS, "hosts"), ["api.example.com"])],
+    "an environment that there is not": [(TENANTS, ("accounts", "environments", "testing"), {})],
+    "a reach that there is not": [(TENANTS, ("accounts", "reaches"), ["database"])],
+    "a platform that cannot be scheduled": [
+        (REGIONS, ("fsn1", "pools", "general", "type"), "cx23"),
+        (REGIONS, ("fsn1", "pools", "general", "nodes"), "1"),
+    ],
     "a chart version that is a range": [(VERSIONS, ("charts", "cilium", "version"), "1.19.x")],
     "a chart from a place without encryption": [
         (VERSIONS, ("charts", "cilium", "repository"), "http://helm.cilium.io")

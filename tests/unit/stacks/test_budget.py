@@ -96,7 +96,7 @@ def small(settings: Settings, **changes: Any) -> tuple[Region, Prices]:
 def test_a_platform_that_cannot_be_scheduled_is_refused_with_the_pool_to_grow(settings: Settings) -> None:
     region, prices = small(settings, type="cx23", nodes="1")
     found = budget("fsn1", region, prices, layers.requested(region, settings.platform, prices))
-    problems = list(check_budget(found, "1"))
+    problems = list(check_budget(found, region))
     assert [problem.key for problem in problems] == ["fsn1.pools.general.nodes"]
     assert "cannot be scheduled: no machine has room for" in problems[0].problem
 
@@ -105,7 +105,7 @@ def test_a_platform_that_fits_only_as_long_as_nothing_breaks_is_told(settings: S
     region, prices = small(settings, nodes="1-2")
     wanted = {"app": [deployment("app", 2, 4000, 8000)]}
     found = budget("fsn1", region, prices, wanted)
-    assert list(check_budget(found, "1-2")) == []
+    assert list(check_budget(found, region)) == []
     assert [line.partition(":")[2] for line in warn_of_budget(found)] == [
         " with fsn1-general-1 lost there is no room for app (1 of 2): grow config/regions.yaml: fsn1.pools.general.nodes"
     ]

@@ -3,12 +3,22 @@
 import pytest
 
 from stacks.placeholders import placeholders
-from tests.unit.stacks.edited import ACCESS, PROD, REGIONS, SHARED, Edited
+from tests.unit.stacks.edited import ACCESS, PLATFORM, PROD, REGIONS, SHARED, TENANTS, Edited
 
+PLATFORM_EXAMPLES = [
+    "config/platform.yaml acme.email (platform@example.com)",
+    "config/platform.yaml image_registries[0] (registry.example.com/)",
+    "config/platform.yaml source_repositories[0] (https://git.example.com/*)",
+    "config/tenants.yaml accounts",
+    "config/tenants.yaml gateway",
+    "config/tenants.yaml ml",
+]
 PROD_EXAMPLES = [
     "Pulumi.prod.yaml admin_cidrs (203.0.113.0/24)",
     "config/regions.yaml fsn1.pools.gpu.vswitch_id (4711)",
+    *PLATFORM_EXAMPLES,
 ]
+DR_EXAMPLES = ["Pulumi.dr.yaml admin_cidrs (203.0.113.0/24)", *PLATFORM_EXAMPLES]
 SHARED_EXAMPLES = [
     "Pulumi.shared.yaml zone (example.com)",
     "Pulumi.shared.yaml cloudflare.account_id",
@@ -22,7 +32,7 @@ SHARED_EXAMPLES = [
 
 @pytest.mark.parametrize(
     ("stack", "examples"),
-    [("shared", SHARED_EXAMPLES), ("prod", PROD_EXAMPLES), ("dr", ["Pulumi.dr.yaml admin_cidrs (203.0.113.0/24)"])],
+    [("shared", SHARED_EXAMPLES), ("prod", PROD_EXAMPLES), ("dr", DR_EXAMPLES)],
 )
 def test_the_examples_of_the_repository_are_named(stack: str, examples: list[str], edited: Edited) -> None:
     assert list(placeholders(stack, *edited.read(stack))) == examples
@@ -38,5 +48,7 @@ def test_real_values_are_not_named(edited: Edited) -> None:
     edited.put(SHARED, ("object_storage", "site_access_key_ids"), keys)
     key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFDYWOCYXsx/YEGKrwzFq1h/QsJXCohAlanozKzQ9lRc ada@platform.io"
     edited.put(ACCESS, ("ssh_keys",), {"ada": key})
+    for file in (PLATFORM, TENANTS):
+        edited.write(file, edited.text(file).replace("example.com", "platform.io"))
     for stack in ("shared", "prod"):
         assert list(placeholders(stack, *edited.read(stack))) == []
