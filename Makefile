@@ -8,7 +8,7 @@ DOWNLOAD ?=
 export PULUMI_ERROR_OUTPUT_STRING := true
 
 .DEFAULT_GOAL := help
-.PHONY: help env up status down preview test check format e2e bench doctor sweep toolchain lock
+.PHONY: help env up status down preview test integration check format e2e bench doctor sweep toolchain lock
 
 help: ## this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1|/' | column -t -s '|'
@@ -28,7 +28,10 @@ preview: $(VENV)/.product ## what the three stacks would make (ENGINE=auto|pulum
 	@$(PYTHON) -m sandbox preview --engine $(ENGINE)
 
 test: $(VENV)/.test ## unit, property, golden and graph tests; no account, no engine
-	@$(PYTHON) -m pytest -m "not engine" $(ARGS)
+	@$(PYTHON) -m pytest -m "not engine and not integration" $(ARGS)
+
+integration: $(VENV)/.test ## real API servers, Helm, gator, OpenBao and, on PATH, Traefik (needs make toolchain)
+	@$(PYTHON) -m pytest -m integration $(ARGS)
 
 e2e: $(VENV)/.test ## the real engine against the sandbox: preview, up, renewals, destroy
 	@$(PYTHON) -m pytest -m engine $(ARGS)
@@ -51,7 +54,7 @@ doctor: $(VENV)/.product ## what is wrong with the deployment, and the lines tha
 sweep: $(VENV)/.product ## what controllers left in the cloud of STACK= or REGION=; listed, and removed with YES=1
 	@$(PYTHON) -m operations sweep $(if $(REGION),--region $(REGION),--stack '$(STACK)') $(if $(YES),--yes)
 
-toolchain: $(VENV)/.product ## Pulumi, etcd, Kubernetes, moto: PATH, cache, releases (DOWNLOAD=1) or builds (about 15 minutes)
+toolchain: $(VENV)/.product ## Pulumi, etcd, Kubernetes, Helm, …: PATH, cache, releases (DOWNLOAD=1) or builds (about 20 minutes)
 	@$(PYTHON) -m sandbox toolchain $(if $(DOWNLOAD),--download)
 
 lock: ## uv.lock and requirements/ anew from pyproject.toml (needs uv)

@@ -2,11 +2,14 @@
 
 import gc
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests import golden_files
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def pytest_sessionstart() -> None:
@@ -18,6 +21,31 @@ def pytest_sessionstart() -> None:
 def pytest_collection_finish() -> None:
     gc.freeze()
     gc.enable()
+
+
+INTEGRATION = (
+    "tests/charts",
+    "tests/ingress/test_attacks.py",
+    "tests/network",
+    "tests/openbao",
+    "tests/platform",
+    "tests/policy",
+    "tests/sandbox/controllers",
+    "tests/sandbox/kubernetes",
+    "tests/sandbox/machines/test_cluster.py",
+    "tests/tenancy",
+)
+"""What asks real programs: Kubernetes' own, Helm, gator, cyclonus, OpenBao, Traefik. ``make integration`` runs them."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give tests of real programs their marker, by the folder that they are in."""
+    for item in items:
+        place = item.path.relative_to(ROOT).as_posix()
+        if item.get_closest_marker("engine") is None and any(
+            place == each or place.startswith(f"{each}/") for each in INTEGRATION
+        ):
+            item.add_marker(pytest.mark.integration)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
