@@ -19,6 +19,7 @@ LEVELS = (
     ("tests/openbao", "Real OpenBao servers and a real API server"),
     ("tests/ingress", "What Traefik would read; a real Traefik where one is on PATH"),
     ("tests/network", "A connectivity analyser (cyclonus), and an evaluator that is held to it"),
+    ("tests/tenancy", "A tenant's namespace on a real API server"),
     ("tests/charts", "Real Helm renders our charts"),
     ("tests/sandbox", "The sandbox itself: official clients, real etcd, API servers, scheduler and Helm"),
     ("tests/graph", "The whole program in-process: every resource that the stacks register"),
