@@ -24,6 +24,8 @@ from . import one_to_one
 
 ROOT = Path(__file__).resolve().parents[2]
 ADMINISTRATOR = "EXAMPLEKEYADMIN00000"
+MACHINES_ALONE = "tests/machines_alone.py"
+WHOLE_PLATFORM = "__main__.py"
 KEPT = {"example-platform-postgres", "example-platform-volumes"}
 """Buckets with object lock, which a destroy leaves where they are."""
 
@@ -150,12 +152,13 @@ def project(
         yield made(cli, base, clouds)
 
 
-def made(cli: Tool, base: Path, clouds: ThreadedClouds) -> Project:
-    """A copy of the project below ``base``, for these clouds."""
+def made(cli: Tool, base: Path, clouds: ThreadedClouds, program: str = MACHINES_ALONE) -> Project:
+    """A copy of the project below ``base``, for these clouds; its program leaves out what runs in the clusters unless told."""
     directory = base / "project"
     directory.mkdir()
-    for name in ("__main__.py", "Pulumi.yaml", "Pulumi.shared.yaml", "Pulumi.prod.yaml", "Pulumi.dr.yaml"):
+    for name in ("Pulumi.yaml", "Pulumi.shared.yaml", "Pulumi.prod.yaml", "Pulumi.dr.yaml"):
         shutil.copy(ROOT / name, directory / name)
+    shutil.copy(ROOT / program, directory / "__main__.py")
     shutil.copytree(ROOT / "config", directory / "config")
     definition = yaml.safe_load((directory / "Pulumi.yaml").read_text())
     definition["runtime"] = "python"

@@ -137,12 +137,26 @@ def runner(tmp_path: Path, clouds: ThreadedClouds) -> Runner:
 
 
 @pytest.fixture(scope="session")
-def committed(tmp_path_factory: pytest.TempPathFactory, clouds: ThreadedClouds) -> dict[str, Deployment]:
+def committed_runner(tmp_path_factory: pytest.TempPathFactory, clouds: ThreadedClouds) -> Runner:
+    """The configuration as committed; not to be changed."""
+    return Runner(tmp_path_factory.mktemp("committed"), clouds)
+
+
+@pytest.fixture(scope="session")
+def known_secrets(committed_runner: Runner) -> frozenset[str]:
+    """Every secret that the committed stacks are given, beside the dummies: by the clouds, and by the stack `shared`."""
+    access, outputs = committed_runner.access, shared_outputs()
+    given = [access.token, access.api_token, *(each["private_key"] for each in outputs["origin_certificates"].values())]
+    anchor = outputs["secrets"]["mesh_trust_anchor"]["private_key"]
+    return frozenset([*given, anchor, outputs["secrets"]["vault_seal_key"]])
+
+
+@pytest.fixture(scope="session")
+def committed(committed_runner: Runner, clouds: ThreadedClouds) -> dict[str, Deployment]:
     """The three stacks as committed, while the clouds have in stock what the price list says."""
     catalogue = clouds.clouds.hetzner.catalogue
-    runner = Runner(tmp_path_factory.mktemp("committed"), clouds)
     clouds.call(lambda: catalogue.stock(everything=False))
     try:
-        return {stack: runner.run(stack) for stack in STACKS}
+        return {stack: committed_runner.run(stack) for stack in STACKS}
     finally:
         clouds.call(lambda: catalogue.stock(everything=True))

@@ -1,60 +1,23 @@
 """What the three stacks register: golden graph, addresses, and the invariants that hold for every resource."""
 
-import json
 import re
-from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from sandbox.deployment import PROVIDER_PREFIX, REFERENCE_TYPE, STACK_TYPE, Deployment, Resource
-from sandbox.scratch import SANDBOX_INPUTS, STACKS, dummy
+from sandbox.deployment import Deployment
+from sandbox.scratch import STACKS, dummy
 
 from .conftest import Runner
-
-PROTECTED = {
-    "hcloud:index/network:Network",
-    "hcloud:index/primaryIp:PrimaryIp",
-    "minio:index/s3Bucket:S3Bucket",
-}
-"""Protected by type, beside the control plane's servers, its keys and tokens, and its marker."""
-
-SERVER = "hcloud:index/server:Server"
-
-
-def managed(deployment: Deployment) -> list[Resource]:
-    """What a provider manages."""
-    return [
-        resource
-        for resource in deployment.resources
-        if resource.custom and not resource.type.startswith(PROVIDER_PREFIX) and resource.type != REFERENCE_TYPE
-    ]
-
-
-def shape(deployment: Deployment) -> list[dict[str, Any]]:
-    """The graph as it is kept."""
-    return [
-        {
-            "urn": resource.urn,
-            "parent": resource.parent.rpartition("::")[2],
-            "provider": resource.provider.rpartition("::")[2],
-            "protect": resource.protect,
-            "ignore_changes": list(resource.ignore_changes),
-            "dependencies": [urn.rpartition("::")[2] for urn in resource.dependencies],
-            "inputs": {
-                key: value
-                for key, value in resource.inputs.items()
-                if not resource.type.startswith(PROVIDER_PREFIX) or key not in SANDBOX_INPUTS
-            },
-        }
-        for resource in deployment.resources
-    ]
+from .invariants import ACCOUNT_PATCH, NAMESPACE, NETWORK_POLICY, RELEASE, SECRET, SERVER, place, problems
+from .shape import golden_text, in_cluster
 
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_graph_is_as_reviewed(stack: str, committed: dict[str, Deployment], golden: Any) -> None:
     """A change of the graph shows in the golden file's difference, where a reviewer reads it."""
-    golden(f"graph/{stack}.json", json.dumps(shape(committed[stack]), indent=1, sort_keys=True) + "\n")
+    golden(f"graph/{stack}.json", golden_text(committed[stack]))
 
 
 @pytest.mark.parametrize(("stack", "region", "third"), [("prod", 1, 2), ("dr", 2, 3)])
@@ -81,80 +44,29 @@ def test_machines_have_the_drawings_addresses(
     assert balancers == {f"{name}-ingress-network": f"10.0.0.{third}", f"{name}-api-network": f"10.0.0.{third + 2}"}
 
 
-def problems(deployment: Deployment) -> Iterator[str]:
-    """Every broken invariant of a graph."""
-    names: set[tuple[str, str]] = set()
-    secrets = {dummy(key) for key in ("hcloud:token", "cloudflare:apiToken", "minio:minioPassword")}
-    for resource in managed(deployment):
-        text = json.dumps(resource.inputs)
-        if not resource.provider:
-            yield f"{resource.name}: no explicit provider"
-        if not resource.parent or resource.parent.rpartition("::")[0].endswith(STACK_TYPE):
-            yield f"{resource.name}: its parent is not a component"
-        if "Calling __str__" in text or "Output[" in text:
-            yield f"{resource.name}: an Output was formatted as text"
-        if "PRIVATE KEY" in text or any(secret in text for secret in secrets):
-            yield f"{resource.name}: a secret in plain inputs"
-        if any("_" in path for path in resource.ignore_changes):
-            yield f"{resource.name}: an ignored path in snake case matches nothing"
-        physical = resource.inputs.get("name")
-        if isinstance(physical, str) and resource.type.startswith("hcloud:"):
-            if len(physical) > 63 or not re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", physical):
-                yield f"{resource.name}: {physical!r} is no name for Hetzner"
-            if (resource.type, physical) in names:
-                yield f"{resource.name}: {physical!r} is taken"
-            names.add((resource.type, physical))
-        stateful = resource.type in PROTECTED or (resource.type == SERVER and "-server-" in resource.name)
-        if stateful and not resource.protect:
-            yield f"{resource.name}: not protected"
-        if stateful and "deleteProtection" in resource.inputs and resource.inputs["deleteProtection"] is not True:
-            yield f"{resource.name}: not protected in the cloud"
-        if resource.type == SERVER:
-            yield from server_problems(resource)
-        yield from snake_case(resource.name, resource.inputs)
-
-
-def server_problems(resource: Resource) -> Iterator[str]:
-    """Broken invariants of a cloud server."""
-    if resource.inputs["userData"] not in ("[secret]", "[unknown]"):
-        yield f"{resource.name}: user_data is not secret"
-    if set(resource.ignore_changes) != {"userData", "image", "location", "sshKeys", "labels.config"}:
-        yield f"{resource.name}: a change would replace the running machine"
-    if resource.inputs["networks"][0].get("aliasIps") != []:
-        yield f"{resource.name}: without alias_ips there is a difference at every run"
-    if "cluster" not in resource.inputs["labels"]:
-        yield f"{resource.name}: no cluster label"
-    if not resource.inputs["firewallIds"]:
-        yield f"{resource.name}: no firewall"
-
-
-def snake_case(name: str, inputs: Any, path: str = "") -> Iterator[str]:
-    """Keys of nested inputs that the SDK did not translate: it does not know them."""
-    free = ("labels", "keepers", "config", "stringData", "outputs", "zone", "settings")
-    if isinstance(inputs, dict):
-        for key, value in inputs.items():
-            if path.split(".", maxsplit=1)[0] not in free and "_" in key and not path.startswith(("value", "rules")):
-                yield f"{name}: {path}.{key} was not translated"
-            yield from snake_case(name, value, f"{path}.{key}".lstrip("."))
-    elif isinstance(inputs, list):
-        for value in inputs:
-            yield from snake_case(name, value, path)
-
-
 @pytest.mark.parametrize("stack", STACKS)
-def test_invariants_hold(stack: str, committed: dict[str, Deployment]) -> None:
-    assert list(problems(committed[stack])) == []
+def test_invariants_hold(stack: str, committed: dict[str, Deployment], known_secrets: frozenset[str]) -> None:
+    assert list(problems(committed[stack], known_secrets)) == []
 
 
 def spoiled(deployment: Deployment, **changes: Any) -> Deployment:
     """The deployment with one server changed for the worse."""
-    from dataclasses import replace
+    return with_one_changed(deployment, "fsn1-server-1", SERVER, **changes)
 
-    victim = next(resource for resource in deployment.by_type(SERVER) if "-server-1" in resource.name)
-    changed = replace(victim, **{k: v for k, v in changes.items() if k != "inputs"})
+
+def with_one_changed(deployment: Deployment, name: str, type: str, **changes: Any) -> Deployment:
+    """The deployment with one resource changed; ``inputs`` are laid over its own."""
+    victim = deployment.named(name, type)
+    changed = replace(victim, **{key: value for key, value in changes.items() if key != "inputs"})
     if "inputs" in changes:
         changed = replace(changed, inputs={**victim.inputs, **changes["inputs"]})
     return replace(deployment, resources=tuple(changed if r is victim else r for r in deployment.resources))
+
+
+def without(deployment: Deployment, name: str, type: str) -> Deployment:
+    """The deployment without a resource."""
+    victim = deployment.named(name, type)
+    return replace(deployment, resources=tuple(each for each in deployment.resources if each is not victim))
 
 
 @pytest.mark.parametrize(
@@ -178,6 +90,102 @@ def test_each_invariant_notices_its_bad_case(
     changes: dict[str, Any], found: str, committed: dict[str, Deployment]
 ) -> None:
     assert any(found in problem for problem in problems(spoiled(committed["prod"], **changes)))
+
+
+TRAEFIK, OBJECTS = "fsn1-ingress-controller-traefik", "fsn1-object-store-object-store"
+UNSEAL = "fsn1-secrets-openbao-openbao-unseal-secret"
+OPENBAO = "fsn1-secrets-openbao-namespace"
+LABELS = {"pod-security.kubernetes.io/audit": "restricted", "pod-security.kubernetes.io/warn": "restricted"}
+
+
+@pytest.mark.parametrize(
+    ("name", "type", "changes", "found"),
+    [
+        (TRAEFIK, RELEASE, {"provider": "urn:pulumi:prod::p::t::nbg1-kubernetes"}, "not the provider of the region's"),
+        (TRAEFIK, RELEASE, {"parent": ""}, "its parent is not a component"),
+        (TRAEFIK, RELEASE, {"inputs": {"version": None}}, "None pins no released version"),
+        (TRAEFIK, RELEASE, {"inputs": {"version": ">=41"}}, "'>=41' pins no released version"),
+        (TRAEFIK, RELEASE, {"inputs": {"chart": "traefik"}}, "'' is no repository that proves who it is"),
+        (
+            TRAEFIK,
+            RELEASE,
+            {"inputs": {"chart": "traefik", "repositoryOpts": {"repo": "http://charts.example.com"}}},
+            "'http://charts.example.com' is no repository",
+        ),
+        (TRAEFIK, RELEASE, {"inputs": {"skip_await": True}}, "skip_await was not translated"),
+        (TRAEFIK, RELEASE, {"inputs": {"values": {"key": "Calling __str__ on an Output[T]"}}}, "was formatted"),
+        (TRAEFIK, RELEASE, {"inputs": {"values": {"token": dummy("hetzner-platform:acmeToken")}}}, "a secret in plain"),
+        (TRAEFIK, RELEASE, {"inputs": {"values": {"seal": "A" * 43 + "="}}}, "a secret in plain inputs"),
+        (TRAEFIK, RELEASE, {"inputs": {"values": {"key": "aXRzIGtleSBvZiBmc24x"}}}, "a secret in plain inputs"),
+        (TRAEFIK, RELEASE, {"dependencies": ()}, "does not wait for its namespace"),
+        (OBJECTS, RELEASE, {"inputs": {"description": "object-store"}}, "nothing shows that its chart was edited"),
+        (UNSEAL, SECRET, {"inputs": {"stringData": {"current": "plain"}}}, "its stringData is not secret"),
+        (UNSEAL, SECRET, {"inputs": {"data": {"current": "cGxhaW4="}}}, "its data is not secret"),
+        (UNSEAL, SECRET, {"dependencies": ()}, "does not wait for its namespace"),
+        (OPENBAO, NAMESPACE, {"inputs": {"metadata": {"name": "openbao", "labels": LABELS}}}, "to enforce"),
+        (
+            OPENBAO,
+            NAMESPACE,
+            {"inputs": {"metadata": {"name": "reloader", "labels": LABELS}}},
+            "'reloader' is taken in the cluster",
+        ),
+        (
+            "fsn1-secrets-openbao-default-deny-network-policy",
+            NETWORK_POLICY,
+            {"inputs": {"spec": {"podSelector": {}, "policyTypes": ["Ingress"]}}},
+            "fsn1-secrets-openbao-namespace: no policy that denies everything",
+        ),
+        (
+            "fsn1-secrets-openbao-default-deny-network-policy",
+            NETWORK_POLICY,
+            {"inputs": {"spec": {"pod_selector": {}, "policyTypes": ["Ingress", "Egress"]}}},
+            "spec.pod_selector was not translated",
+        ),
+        (
+            "fsn1-secrets-openbao-default-account",
+            ACCOUNT_PATCH,
+            {"inputs": {"automountServiceAccountToken": True}},
+            "fsn1-secrets-openbao-namespace: pods that name no service account get a token",
+        ),
+    ],
+)
+def test_each_invariant_of_a_cluster_notices_its_bad_case(
+    name: str,
+    type: str,
+    changes: dict[str, Any],
+    found: str,
+    committed: dict[str, Deployment],
+    known_secrets: frozenset[str],
+) -> None:
+    assert any(
+        found in problem
+        for problem in problems(with_one_changed(committed["prod"], name, type, **changes), known_secrets)
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "type", "found"),
+    [
+        (
+            "fsn1-secrets-openbao-default-deny-network-policy",
+            NETWORK_POLICY,
+            "no policy that denies everything by default",
+        ),
+        ("fsn1-secrets-openbao-default-account", ACCOUNT_PATCH, "pods that name no service account get a token"),
+    ],
+)
+def test_every_namespace_is_closed_and_its_account_without_a_token(
+    name: str, type: str, found: str, committed: dict[str, Deployment]
+) -> None:
+    assert list(problems(without(committed["prod"], name, type))) == [f"fsn1-secrets-openbao-namespace: {found}"]
+
+
+@pytest.mark.parametrize("stack", ["prod", "dr"])
+def test_nothing_is_in_a_namespace_that_nobody_made(stack: str, committed: dict[str, Deployment]) -> None:
+    """``default`` stays empty; what is not ours is kube-system alone."""
+    objects = [each for each in committed[stack].resources if in_cluster(each)]
+    made = {each.inputs["metadata"]["name"] for each in objects if each.type == NAMESPACE}
+    assert {place(each) for each in objects} - made == {None, "kube-system"}
 
 
 def whole(deployment: Deployment) -> dict[str, Any]:
@@ -222,7 +230,7 @@ def test_prod_and_dr_are_the_same_program(committed: dict[str, Deployment]) -> N
     def kinds(stack: str) -> list[tuple[str, str]]:
         region = {"prod": "fsn1", "dr": "nbg1"}[stack]
         return sorted(
-            (resource.type, resource.name.replace(region, "region").replace(stack, "stack"))
+            (resource.type, re.sub(rf"\b{stack}\b", "stack", resource.name.replace(region, "region")))
             for resource in committed[stack].resources
             if "gpu" not in resource.name and "vswitch" not in resource.name
         )

@@ -8,7 +8,7 @@ from sandbox.deployment import Deployment
 
 from . import two_clusters
 from .conftest import Runner
-from .test_graph import SERVER, problems
+from .invariants import SERVER, problems
 
 
 def run(runner: Runner) -> Deployment:

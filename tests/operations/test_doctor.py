@@ -117,8 +117,9 @@ def make(base: Path, clouds: ThreadedClouds, cli: Tool) -> Shared:
     """A copy of the project, with the stack `shared` and no deployment."""
     project = base / "project"
     project.mkdir()
-    for name in ("__main__.py", "Pulumi.yaml", "Pulumi.shared.yaml", "Pulumi.prod.yaml", "Pulumi.dr.yaml"):
+    for name in ("Pulumi.yaml", "Pulumi.shared.yaml", "Pulumi.prod.yaml", "Pulumi.dr.yaml"):
         shutil.copy(ROOT / name, project / name)
+    shutil.copy(ROOT / "tests/machines_alone.py", project / "__main__.py")
     shutil.copytree(ROOT / "config", project / "config")
     definition = yaml.safe_load((project / "Pulumi.yaml").read_text())
     definition["runtime"] = "python"

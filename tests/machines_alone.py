@@ -1,0 +1,22 @@
+"""The platform's program without what runs in the clusters: `__main__.py` of projects whose tests are about machines and clouds.
+
+What the layers do is the matter of tests/engine/test_platform.py; here they would cost minutes at every ``up``.
+"""
+
+from pathlib import Path
+
+from components.cluster import K3sCluster
+from components.layer import Layer
+from stacks.platform import Platform
+from stacks.program import main
+
+
+def nothing(platform: Platform, cluster: K3sCluster) -> list[Layer]:
+    """Instead of `Platform.build`: no layer."""
+    del platform, cluster
+    return []
+
+
+if __name__ == "__main__":
+    Platform.build = nothing
+    main(Path(__file__).resolve().parent)
