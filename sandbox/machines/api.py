@@ -39,6 +39,7 @@ class Api:
         self._context = context
         self._session: aiohttp.ClientSession | None = None
         self._streams: aiohttp.ClientSession | None = None
+        self._closed = False
 
     async def ask(self, method: str, path: str, body: Any = None, kind: str = _JSON, accept: str = _JSON) -> Any:
         """What it answers to a request.
@@ -50,6 +51,7 @@ class Api:
         Raises:
             ApiError: it refused, or does not answer.
         """
+        self._refuse_closed()
         if self._session is None:
             connector = aiohttp.TCPConnector(ssl=self._context, limit=8)
             self._session = aiohttp.ClientSession(connector=connector, timeout=_TIMEOUT)
@@ -74,6 +76,7 @@ class Api:
         Raises:
             ApiError: it refused, does not answer, or broke off.
         """
+        self._refuse_closed()
         if self._streams is None:
             # A watch holds its connection, so that it must not be one of the few for requests.
             connector = aiohttp.TCPConnector(ssl=self._context, limit=0)
@@ -100,8 +103,13 @@ class Api:
         return True
 
     async def close(self) -> None:
-        """Forget the connections."""
+        """Forget the connections for good: who still asks, as others of the cluster may, opens none that nobody closes."""
+        self._closed = True
         for session in (self._session, self._streams):
             if session is not None:
                 await session.close()
         self._session = self._streams = None
+
+    def _refuse_closed(self) -> None:
+        if self._closed:
+            raise ApiError(0, f"{self.url} was shut down")

@@ -34,6 +34,7 @@ class Member:
         self._data = data_directory(disk)
         self.process: Process | None = None
         self._session: aiohttp.ClientSession | None = None
+        self._stopped = False
 
     @property
     def peer_url(self) -> str:
@@ -51,6 +52,7 @@ class Member:
 
     async def start(self, log: Path, initial: str = "", state: str = "new", *, metrics: bool = False) -> None:
         """Start it; ``initial`` names the members of a cluster that it is new in."""
+        self._stopped = False
         client = f"https://{self.address}:2379"
         tls = self._tls
         arguments = {
@@ -86,6 +88,7 @@ class Member:
 
     async def stop(self) -> None:
         """End it at once: its data survive that."""
+        self._stopped = True
         if self._session is not None:
             await self._session.close()
             self._session = None
@@ -134,6 +137,9 @@ class Member:
         return True
 
     async def _ask(self, path: str, body: dict[str, Any], seconds: float = _SECONDS) -> dict[str, Any]:
+        if self._stopped:
+            # Others of the cluster may still ask; nobody would close what they open.
+            raise EtcdError(f"etcd at {self.address} was stopped")
         if self._session is None:
             context = ssl.create_default_context(cafile=str(self._tls / "server-ca.crt"))
             context.load_cert_chain(self._tls / "client.crt", self._tls / "client.key")
