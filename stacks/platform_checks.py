@@ -1,10 +1,13 @@
 """What is wrong with config/platform.yaml, beyond the types of its values."""
 
+import dataclasses
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
+from components.ingress import rate_problems
 from components.policy import Rules, persona_problems, problems
 from components.problem import Problem
+from components.secrets import engine_problems
 
 from . import layers
 from .models import Chart
@@ -15,12 +18,7 @@ from .settings import Settings
 def check_platform(platform: Platform, settings: Settings) -> Iterator[Problem]:
     """config/platform.yaml."""
     secrets = platform.secrets
-    if secrets.engine == "aws" and secrets.aws is None:
-        yield Problem("secrets.aws", None, "is missing: the engine is aws", "write aws: {region: eu-central-1}")
-    for key, engine in (("address", "vault"), ("aws", "aws")):
-        if secrets.engine != engine and getattr(secrets, key) is not None:
-            problem = f"has no effect: the engine is {secrets.engine}"
-            yield Problem(f"secrets.{key}", None, problem, f"take it out, or write engine: {engine}")
+    yield from _below("secrets", engine_problems(secrets.engine, address=secrets.address, aws=secrets.aws))
     store = platform.object_store
     for key in ("endpoint", "location"):
         value = getattr(store, key)
@@ -35,11 +33,7 @@ def check_platform(platform: Platform, settings: Settings) -> Iterator[Problem]:
     policy = platform.policy
     yield from problems(Rules(policy.enforcement, tuple(platform.image_registries), dict(policy.overrides)))
     yield from persona_problems(platform.personas)
-    if platform.ingress.burst < platform.ingress.requests_per_second:
-        problem = f"is less than requests_per_second ({platform.ingress.requests_per_second})"
-        yield Problem(
-            "ingress.burst", platform.ingress.burst, problem, "raise it: it is what one client may send at once"
-        )
+    yield from _below("ingress", rate_problems(platform.ingress.requests_per_second, platform.ingress.burst))
 
 
 def check_charts(platform: Platform, charts: dict[str, Chart], *, with_gpu: bool) -> Iterator[Problem]:
@@ -48,6 +42,11 @@ def check_charts(platform: Platform, charts: dict[str, Chart], *, with_gpu: bool
         if name not in charts and name not in layers.OURS:
             remedy = f"write {name}: {{repository: ..., version: ...}}; {', '.join(sorted(charts))} are there"
             yield Problem(f"charts.{name}", None, "is missing: the platform installs it", remedy)
+
+
+def _below(key: str, problems: Iterable[Problem]) -> Iterator[Problem]:
+    """As the file has the keys of a component."""
+    return (dataclasses.replace(each, key=f"{key}.{each.key}") for each in problems)
 
 
 def _unknown(key: str, value: object, known: Sequence[str], what: str) -> Problem:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from components.layer import mebibytes, millicores
 from components.naming import InvalidNameError, check_name
+from components.policy import PLATFORM_NAMESPACES, reserved_group
 from components.problem import Problem
 from components.tenancy import LONGEST_TENANT
 
@@ -14,26 +15,7 @@ from .tenant_models import Quota, Tenant, TenantEnvironment, TenantSettings
 
 Problems = Iterator[Problem]
 
-RESERVED = frozenset(
-    {
-        "platform",
-        "default",
-        "argocd",
-        "cert-manager",
-        "external-secrets",
-        "gatekeeper-system",
-        "gpu",
-        "keda",
-        "linkerd",
-        "linkerd-cni",
-        "longhorn-system",
-        "monitoring",
-        "object-store",
-        "openbao",
-        "reloader",
-        "traefik",
-    }
-)
+RESERVED = frozenset(PLATFORM_NAMESPACES) | {"default", "keda"}
 """Namespaces of the platform, and what would be taken for one. Whatever begins with ``kube-`` is Kubernetes' own."""
 
 LONGEST_BUCKET = 63
@@ -152,8 +134,8 @@ def _groups(name: str, tenant: Tenant) -> Problems:
             key = f"{name}.groups.{role}[{index}]"
             if not _GROUP.fullmatch(group):
                 yield Problem(key, group, "is no group's name", "write it as the identity provider does")
-            elif group.startswith("system:"):
-                problem = "is one of Kubernetes' own groups: everybody or everything would be in it"
+            elif reserved_group(group):
+                problem = "is one of Kubernetes' own or the platform's groups: they mean more than their members"
                 yield Problem(key, group, problem, "write a group of the identity provider")
         yield from _twice(f"{name}.groups.{role}", groups)
 

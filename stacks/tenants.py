@@ -8,7 +8,7 @@ import pulumi
 
 from components.ingress import authenticated
 from components.layer import Flow
-from components.mesh import ANNOTATIONS, metrics_policy
+from components.mesh import metrics_policy
 from components.network import AddressPlan, Subnet
 from components.policy import tenant_annotations, tenant_role_bindings
 from components.secrets import Engine, store
@@ -94,7 +94,7 @@ def tenant_args(
             object_store=object_store,
         ),
         "objects": objects,
-        "annotations": {**ANNOTATIONS, **tenant_annotations(block.hosts, tenant.reaches, quota["gpus"])},
+        "annotations": tenant_annotations(block.hosts, tenant.reaches, quota["gpus"]),
         # Production holds what people use: its namespace goes in two steps.
         "protect": protection and environment == "production" and not block.unprotected,
     }

@@ -4,17 +4,15 @@ from collections.abc import Mapping, Sequence
 from typing import Final, NotRequired, TypedDict
 
 import pulumi
-import pulumi_kubernetes as kubernetes
-import pulumi_tls as tls
 
 from ..component import check_arguments
 from ..layer import ChartPin, Layer
 from ..problem import refuse
-from ..secrets import CertificateAuthority
+from ..secrets import CertificateAuthority, intermediate
 from .issuers import (
     ACME_DIRECTORY,
     CA_SECRET,
-    NAMESPACE,
+    CERTIFICATES_NAMESPACE,
     TOKEN_KEY,
     TOKEN_SECRET,
     Acme,
@@ -83,44 +81,30 @@ class Certificates(Layer):
             for generation in internal["generations"]
         }
         self.roots = pulumi.Output.all(*(authority.certificate for authority in authorities.values())).apply("".join)
-        namespace = self.namespace(NAMESPACE, "restricted", flows=flows(acme=acme is not None))
-        cert_manager = self.install("cert-manager", args["charts"]["cert-manager"], NAMESPACE, needs=[namespace])
+        namespace = self.namespace(CERTIFICATES_NAMESPACE, "restricted", flows=flows(acme=acme is not None))
+        cert_manager = self.install(
+            "cert-manager", args["charts"]["cert-manager"], CERTIFICATES_NAMESPACE, needs=[namespace]
+        )
         # Its webhook's certificate comes from cert-manager.
-        trust_manager = self.install("trust-manager", args["charts"]["trust-manager"], NAMESPACE, needs=[cert_manager])
-        secret = self._signing(name, args["cluster"], authorities[internal["signs"]], namespace)
+        trust_manager = self.install(
+            "trust-manager", args["charts"]["trust-manager"], CERTIFICATES_NAMESPACE, needs=[cert_manager]
+        )
+        root = authorities[internal["signs"]]
+        signing = intermediate(
+            self,
+            f"{name}-ca",
+            f"ca.{args['cluster']}.internal",
+            root.certificate,
+            root.private_key,
+            path_length=0,
+            hours=CA_HOURS,
+            early_renewal_hours=CA_EARLY_RENEWAL_HOURS,
+        )
+        secret = self.secret(CERTIFICATES_NAMESPACE, CA_SECRET, signing, namespace, type="kubernetes.io/tls")
         self.manifest(internal_issuer(), cert_manager, secret)
         self.manifest(bundle(self.roots), trust_manager)
         if acme is not None:
-            token = self.secret(NAMESPACE, TOKEN_SECRET, {TOKEN_KEY: acme["token"]}, namespace)
+            token = self.secret(CERTIFICATES_NAMESPACE, TOKEN_SECRET, {TOKEN_KEY: acme["token"]}, namespace)
             issuer = acme_issuer(acme["email"], acme["zone"], acme.get("directory", ACME_DIRECTORY))
             self.manifest(issuer, cert_manager, token)
         self.finish({"roots": self.roots})
-
-    def _signing(
-        self, name: str, cluster: str, root: CertificateAuthority, namespace: kubernetes.core.v1.Namespace
-    ) -> kubernetes.core.v1.Secret:
-        key = tls.PrivateKey(f"{name}-ca-key", algorithm="ECDSA", ecdsa_curve="P256", opts=self.child())
-        private_key = pulumi.Output.secret(key.private_key_pem)
-        request = tls.CertRequest(
-            f"{name}-ca-request",
-            private_key_pem=private_key,
-            subject={"common_name": f"ca.{cluster}.internal"},
-            opts=self.child(),
-        )
-        signed = tls.LocallySignedCert(
-            f"{name}-ca",
-            cert_request_pem=request.cert_request_pem,
-            ca_cert_pem=root.certificate,
-            ca_private_key_pem=root.private_key,
-            is_ca_certificate=True,
-            max_path_length=0,
-            allowed_uses=["cert_signing", "crl_signing"],
-            validity_period_hours=CA_HOURS,
-            early_renewal_hours=CA_EARLY_RENEWAL_HOURS,
-            set_subject_key_id=True,
-            opts=self.child(),
-        )
-        # With the root behind it: cert-manager then knows which certificate is the one to trust.
-        chain = pulumi.Output.concat(signed.cert_pem, root.certificate)
-        texts = {"tls.crt": chain, "tls.key": private_key, "ca.crt": root.certificate}
-        return self.secret(NAMESPACE, CA_SECRET, texts, namespace, type="kubernetes.io/tls")

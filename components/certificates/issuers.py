@@ -10,7 +10,7 @@ from ..problem import Problem
 
 Manifest = dict[str, Any]
 
-NAMESPACE: Final = "cert-manager"
+CERTIFICATES_NAMESPACE: Final = "cert-manager"
 INTERNAL_ISSUER: Final = "internal"
 """ClusterIssuer that signs with the region's own CA."""
 ACME_ISSUER: Final = "acme"

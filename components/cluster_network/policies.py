@@ -7,7 +7,7 @@ by none of them: what keeps those from the metadata service is the machine's own
 from collections.abc import Sequence
 from typing import Any, Final
 
-from ..layer import CONTROL_PLANE, INTERNET, MACHINES, Addresses, Flow, Pods, to_api_server
+from ..layer import CONTROL_PLANE, INTERNET, MACHINES, MONITORING, Addresses, Flow, Pods, to_api_server
 from ..layer.flows import METADATA
 
 RESOLVERS: Final = ("185.12.64.1", "185.12.64.2")
@@ -44,13 +44,13 @@ def system_flows(resolvers: Sequence[str] = RESOLVERS) -> list[Flow]:
     upstream = [Addresses(f"{resolver}/32") for resolver in resolvers]
     flows = [
         to_api_server(),
-        Flow("dns-metrics", "ingress", [Pods("monitoring")], [9153], _DNS),
-        Flow("resource-metrics", "ingress", [CONTROL_PLANE, Pods("monitoring")], [10250], _METRICS),
+        Flow("dns-metrics", "ingress", [Pods(MONITORING)], [9153], _DNS),
+        Flow("resource-metrics", "ingress", [CONTROL_PLANE, Pods(MONITORING)], [10250], _METRICS),
         Flow("kubelets", "egress", [MACHINES], [10250], _METRICS),
         # Nobody asks the relay over the network: `hubble` comes through a port-forward, inside the pod.
         Flow("hubble-peers", "egress", [MACHINES], [4244], _RELAY),
         Flow("volumes-in-cloud", "egress", [INTERNET], [443], _VOLUMES),
-        Flow("volumes-metrics", "ingress", [Pods("monitoring")], [9189], _VOLUMES),
+        Flow("volumes-metrics", "ingress", [Pods(MONITORING)], [9189], _VOLUMES),
     ]
     for protocol in ("UDP", "TCP"):
         suffix = protocol.lower()

@@ -8,8 +8,8 @@ from .chain import (
     authenticated,
     middlewares,
 )
-from .flows import TENANCY_LABEL, flows
-from .ingress import ForwardAuthentication, Ingress, IngressArgs
+from .flows import flows
+from .ingress import ForwardAuthentication, Ingress, IngressArgs, rate_problems
 from .settings import CERTIFICATES, dynamic_configuration, values
 
 __all__ = [
@@ -18,7 +18,6 @@ __all__ = [
     "CHAIN",
     "IDENTITY_HEADERS",
     "STRIPPED_HEADERS",
-    "TENANCY_LABEL",
     "ForwardAuthentication",
     "Ingress",
     "IngressArgs",
@@ -26,5 +25,6 @@ __all__ = [
     "dynamic_configuration",
     "flows",
     "middlewares",
+    "rate_problems",
     "values",
 ]

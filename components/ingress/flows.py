@@ -1,15 +1,12 @@
 """Whom the ingress talks to."""
 
 import re
-from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
 from ..layer import INTERNET, Addresses, Flow, Pods, from_prometheus, to_api_server
-from ..mesh import CONTROL_PORTS
-
-TENANCY_LABEL: Final[Mapping[str, str]] = {"hetzner-platform/tenancy": "tenant"}
-"""On every namespace of a tenant: there the ingress may go."""
+from ..mesh import PROXY_METRICS_PORT, to_control_plane
+from ..tenancy import TENANT_NAMESPACES
 
 HTTP_PORT: Final = 8000
 HTTPS_PORT: Final = 8443
@@ -17,7 +14,6 @@ HEALTH_PORT: Final = 8080
 METRICS_PORT: Final = 9100
 """Of the container; none is privileged."""
 
-_PROXY_METRICS: Final = 4191
 _IN_CLUSTER: Final = re.compile(r"[a-z0-9-]+\.([a-z0-9-]+)\.svc(?:\.cluster\.local)?\.?")
 
 
@@ -40,13 +36,13 @@ def flows(load_balancer_ip: str, forward_authentication: str | None = None, *, m
     """
     made = [
         Flow("load-balancer", "ingress", [Addresses(f"{load_balancer_ip}/32")], [HTTP_PORT, HTTPS_PORT]),
-        from_prometheus(METRICS_PORT, *([_PROXY_METRICS] if meshed else [])),
+        from_prometheus(METRICS_PORT, *([PROXY_METRICS_PORT] if meshed else [])),
         to_api_server(),
         # Every port: which one an application has, its own policies say.
-        Flow("tenants", "egress", [Pods(namespace_labels=TENANCY_LABEL)]),
+        Flow("tenants", "egress", [Pods(namespace_labels=TENANT_NAMESPACES)]),
     ]
     if meshed:
-        made.append(Flow("mesh-control", "egress", [Pods("linkerd")], CONTROL_PORTS))
+        made.append(to_control_plane())
     if forward_authentication is not None:
         url = urlsplit(forward_authentication)
         namespace = service_namespace(forward_authentication)

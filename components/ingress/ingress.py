@@ -10,12 +10,12 @@ from urllib.parse import urlsplit
 import pulumi
 
 from ..component import check_arguments
-from ..layer import ChartPin, Layer
+from ..layer import INGRESS, ChartPin, Layer
 from ..mesh import metrics_policy
 from ..naming import InvalidNameError, check_name
 from ..problem import Problem, refuse
 from .flows import flows
-from .settings import NAMESPACE, ORIGIN_CERTIFICATE, ORIGIN_PULL_CA, SERVERS, values
+from .settings import ORIGIN_CERTIFICATE, ORIGIN_PULL_CA, SERVERS, values
 
 REQUESTS_PER_SECOND: Final = 100
 BURST: Final = 200
@@ -89,17 +89,17 @@ class Ingress(Layer):
         super().__init__("Ingress", name, args, IngressArgs, opts, after)
         meshed = args.get("meshed", True)
         allowed = flows(args["load_balancer_ip"], address, meshed=meshed)
-        namespace = self.namespace(NAMESPACE, "restricted", flows=allowed, meshed=meshed)
-        for manifest in metrics_policy(NAMESPACE) if meshed else ():
+        namespace = self.namespace(INGRESS, "restricted", flows=allowed, meshed=meshed)
+        for manifest in metrics_policy(INGRESS) if meshed else ():
             self.manifest(manifest, namespace)
         pair = {"tls.crt": args["origin_certificate"], "tls.key": args["origin_private_key"]}
-        certificate = self.secret(NAMESPACE, ORIGIN_CERTIFICATE, pair, namespace, type="kubernetes.io/tls")
-        authority = self.secret(NAMESPACE, ORIGIN_PULL_CA, {"ca.crt": args["origin_pull_ca"]}, namespace)
+        certificate = self.secret(INGRESS, ORIGIN_CERTIFICATE, pair, namespace, type="kubernetes.io/tls")
+        authority = self.secret(INGRESS, ORIGIN_PULL_CA, {"ca.crt": args["origin_pull_ca"]}, namespace)
         shown = pulumi.Output.all(args["origin_certificate"], args["origin_pull_ca"]).apply(fingerprint)
         self.install(
             "traefik",
             args["chart"],
-            NAMESPACE,
+            INGRESS,
             values=values(
                 targets=args["targets"],
                 load_balancer_ip=args["load_balancer_ip"],
@@ -120,6 +120,14 @@ def fingerprint(certificates: Sequence[str]) -> str:
     return hashlib.sha256("\0".join(certificates).encode()).hexdigest()
 
 
+def rate_problems(requests_per_second: int, burst: int) -> list[Problem]:
+    """What would never be reached; the key is ``burst``."""
+    if burst >= requests_per_second:
+        return []
+    problem = f"is less than requests_per_second ({requests_per_second})"
+    return [Problem("burst", burst, problem, "raise it: it is what one client may send at once")]
+
+
 def check(targets: str, load_balancer_ip: str, limits: Mapping[str, int], address: str | None) -> list[Problem]:
     """What Traefik or Kubernetes would refuse, or what would let strangers in."""
     problems: list[Problem] = []
@@ -135,9 +143,7 @@ def check(targets: str, load_balancer_ip: str, limits: Mapping[str, int], addres
         for key, number in limits.items()
         if number < 1
     ]
-    if limits["burst"] < limits["requests_per_second"]:
-        remedy = "write at least as many as requests_per_second"
-        problems.append(Problem("burst", limits["burst"], "is below the average", remedy))
+    problems += rate_problems(limits["requests_per_second"], limits["burst"])
     if address is not None and (urlsplit(address).scheme not in ("http", "https") or not urlsplit(address).hostname):
         remedy = "write an http or https URL, such as http://oauth2-proxy.platform.svc.cluster.local:4180/oauth2/auth"
         problems.append(Problem("forward_authentication.address", address, "cannot be asked", remedy))

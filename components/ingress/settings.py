@@ -18,7 +18,6 @@ from ..load_balancer import INGRESS_HTTP_NODE_PORT, INGRESS_HTTPS_NODE_PORT
 from .chain import CHAIN, VISITOR_HEADER, middlewares
 from .flows import HEALTH_PORT, HTTP_PORT, HTTPS_PORT, METRICS_PORT
 
-NAMESPACE: Final = "traefik"
 SERVERS: Final = "servers"
 """Targets of the load balancer that are the control plane's machines; anything else is a pool's name."""
 

@@ -3,8 +3,10 @@
 from .flows import (
     API_SERVER,
     CONTROL_PLANE,
+    INGRESS,
     INTERNET,
     MACHINES,
+    MONITORING,
     Addresses,
     Entities,
     Flow,
@@ -23,9 +25,11 @@ from .values import ChartPin, chart_values, merged, own_values
 __all__ = [
     "API_SERVER",
     "CONTROL_PLANE",
+    "INGRESS",
     "INTERNET",
     "LAYER_LABEL",
     "MACHINES",
+    "MONITORING",
     "Addresses",
     "ChartPin",
     "Entities",

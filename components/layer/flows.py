@@ -17,8 +17,11 @@ METADATA: Final = "169.254.169.254/32"
 PRIVATE: Final = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16")
 """What is never meant by the internet."""
 
-MESH_INBOUND: Final = 4143
-"""Where Linkerd's proxies receive meshed traffic, whatever port it was sent to."""
+INGRESS: Final = "traefik"
+"""Namespace of the ingress controller, which every layer above names as a caller."""
+
+MONITORING: Final = "monitoring"
+"""Namespace of whoever reads figures."""
 
 DNS: Final = 53
 
@@ -105,7 +108,7 @@ def within(name: str = "within", *ports: int, pods: Mapping[str, str] | None = N
 
 def from_prometheus(*ports: int, pods: Mapping[str, str] | None = None) -> Flow:
     """Prometheus reads metrics."""
-    return Flow("metrics", "ingress", [Pods("monitoring")], ports, pods or {})
+    return Flow("metrics", "ingress", [Pods(MONITORING)], ports, pods or {})
 
 
 def default_policies(namespace: str) -> list[Manifest]:

@@ -2,7 +2,17 @@
 
 from .chain import IDENTITY_ISSUER, ISSUER, TRUST_ROOTS, WEBHOOKS, cluster_issuer, identity_issuer, trust_roots, webhook
 from .mesh import Mesh, MeshArgs
-from .meshed import ANNOTATIONS, CONTROL_PORTS, INBOUND_PORT, control_plane_flows, mesh_flows, metrics_policy
+from .meshed import (
+    ANNOTATIONS,
+    CONTROL_PORTS,
+    INBOUND_PORT,
+    METRICS_AUTHENTICATION,
+    PROXY_METRICS_PORT,
+    control_plane_flows,
+    mesh_flows,
+    metrics_policy,
+    to_control_plane,
+)
 
 __all__ = [
     "ANNOTATIONS",
@@ -10,6 +20,8 @@ __all__ = [
     "IDENTITY_ISSUER",
     "INBOUND_PORT",
     "ISSUER",
+    "METRICS_AUTHENTICATION",
+    "PROXY_METRICS_PORT",
     "TRUST_ROOTS",
     "WEBHOOKS",
     "Mesh",
@@ -19,6 +31,7 @@ __all__ = [
     "identity_issuer",
     "mesh_flows",
     "metrics_policy",
+    "to_control_plane",
     "trust_roots",
     "webhook",
 ]

@@ -4,15 +4,14 @@ from collections.abc import Mapping, Sequence
 from typing import Final, NotRequired, TypedDict
 
 import pulumi
-import pulumi_kubernetes as kubernetes
-import pulumi_tls as tls
 
+from ..certificates import CERTIFICATES_NAMESPACE, INTERNAL_ISSUER
 from ..layer import ChartPin, Layer, to_api_server
+from ..secrets import intermediate
 from .chain import ISSUER, NAMESPACE, TRUST_DOMAIN, WEBHOOKS, cluster_issuer, identity_issuer, trust_roots, webhook
 from .meshed import control_plane_flows
 
 CNI_NAMESPACE: Final = "linkerd-cni"
-CERTIFICATES_NAMESPACE: Final = "cert-manager"
 INTERMEDIATE_HOURS: Final = 2 * 365 * 24
 INTERMEDIATE_EARLY_RENEWAL_HOURS: Final = 365 * 24
 """A year before its end, by the first ``up`` then: what it signs lasts two days, so nothing notices."""
@@ -60,8 +59,19 @@ class Mesh(Layer):
             labels={"linkerd.io/is-control-plane": "true"},
         )
         definitions = self.install("linkerd-crds", charts["linkerd-crds"], NAMESPACE, needs=[namespace])
-        intermediate = self._intermediate(name, args)
-        issuer = self.manifest(cluster_issuer(), intermediate)
+        signing = intermediate(
+            self,
+            f"{name}-intermediate",
+            f"{args['region']}.linkerd.{TRUST_DOMAIN}",
+            args["anchor"],
+            args["anchor_key"],
+            # The identity issuer is below it, and nothing that signs is below that.
+            path_length=1,
+            hours=INTERMEDIATE_HOURS,
+            early_renewal_hours=INTERMEDIATE_EARLY_RENEWAL_HOURS,
+        )
+        signs = self.secret(CERTIFICATES_NAMESPACE, ISSUER, signing, type="kubernetes.io/tls")
+        issuer = self.manifest(cluster_issuer(), signs)
         bundle = args["anchor"]
         if "previous_anchor" in args:
             bundle = pulumi.Output.concat(args["anchor"], args["previous_anchor"])
@@ -70,35 +80,7 @@ class Mesh(Layer):
             definitions,
             self.manifest(trust_roots(bundle), namespace),
             self.manifest(identity_issuer(), namespace, issuer),
-            *(self.manifest(webhook(each, args.get("issuer", "internal")), namespace) for each in WEBHOOKS),
+            *(self.manifest(webhook(each, args.get("issuer", INTERNAL_ISSUER)), namespace) for each in WEBHOOKS),
         ]
         self.install("linkerd-control-plane", charts["linkerd-control-plane"], NAMESPACE, needs=needs)
         self.finish()
-
-    def _intermediate(self, name: str, args: MeshArgs) -> kubernetes.core.v1.Secret:
-        key = tls.PrivateKey(f"{name}-intermediate-key", algorithm="ECDSA", ecdsa_curve="P256", opts=self.child())
-        private_key = pulumi.Output.secret(key.private_key_pem)
-        request = tls.CertRequest(
-            f"{name}-intermediate-request",
-            private_key_pem=private_key,
-            subject={"common_name": f"{args['region']}.linkerd.{TRUST_DOMAIN}"},
-            opts=self.child(),
-        )
-        signed = tls.LocallySignedCert(
-            f"{name}-intermediate",
-            cert_request_pem=request.cert_request_pem,
-            ca_cert_pem=args["anchor"],
-            ca_private_key_pem=args["anchor_key"],
-            is_ca_certificate=True,
-            # The identity issuer is below it, and nothing that signs is below that.
-            max_path_length=1,
-            allowed_uses=["cert_signing", "crl_signing"],
-            validity_period_hours=INTERMEDIATE_HOURS,
-            early_renewal_hours=INTERMEDIATE_EARLY_RENEWAL_HOURS,
-            set_subject_key_id=True,
-            opts=self.child(),
-        )
-        # With the anchor behind it, which cert-manager then takes for the one to trust and leaves out of what it issues.
-        chain = pulumi.Output.concat(signed.cert_pem, args["anchor"])
-        texts = {"tls.crt": chain, "tls.key": private_key, "ca.crt": args["anchor"]}
-        return self.secret(CERTIFICATES_NAMESPACE, ISSUER, texts, type="kubernetes.io/tls")

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from ..layer import Flow, Pods, from_api_server, from_prometheus, to_api_server, within
+from ..layer import MONITORING, Flow, Pods, from_api_server, from_prometheus, to_api_server, within
 from .chain import NAMESPACE, Manifest
 
 CONTROL_PORTS: Final = (8080, 8086, 8090)
@@ -11,6 +11,8 @@ CONTROL_PORTS: Final = (8080, 8086, 8090)
 INBOUND_PORT: Final = 4143
 """Where a proxy receives what other proxies carry as it is, whatever port it was sent to."""
 PROXY_METRICS_PORT: Final = 4191
+METRICS_AUTHENTICATION: Final = "proxy-metrics"
+"""What `metrics_policy` makes in each namespace: Prometheus is not in the mesh, and services name it for their own figures."""
 _WEBHOOK_PORTS: Final = (8443, 9443)
 """Containers' ports: injector and service profiles' validator; policies' validator."""
 _ADMIN_PORTS: Final = (9990, 9995, 9996, 9997)
@@ -24,13 +26,18 @@ ANNOTATIONS: Final[Mapping[str, str]] = {
 """Of a namespace of tenants."""
 
 
+def to_control_plane() -> Flow:
+    """What every proxy asks for, whatever else is let through."""
+    return Flow("mesh-control", "egress", [Pods(NAMESPACE)], CONTROL_PORTS)
+
+
 def mesh_flows() -> list[Flow]:
     """What every meshed pod needs beside its own: its proxy gets identity, routes and rules, talks to other proxies of the
     namespace, and hands its figures out.
     """
     return [
-        Flow("mesh-control", "egress", [Pods(NAMESPACE)], CONTROL_PORTS),
-        Flow("mesh-metrics", "ingress", [Pods("monitoring")], [PROXY_METRICS_PORT]),
+        to_control_plane(),
+        Flow("mesh-metrics", "ingress", [Pods(MONITORING)], [PROXY_METRICS_PORT]),
         *within("mesh", INBOUND_PORT),
     ]
 
@@ -42,7 +49,7 @@ def metrics_policy(namespace: str, networks: Sequence[str] = ("0.0.0.0/0",)) -> 
         namespace: Whose proxies.
         networks: Of the pods that read.
     """
-    name = "proxy-metrics"
+    name = METRICS_AUTHENTICATION
     metadata = {"name": name, "namespace": namespace}
     server: Manifest = {"podSelector": {}, "port": PROXY_METRICS_PORT, "proxyProtocol": "HTTP/1"}
     target = {"group": "policy.linkerd.io", "kind": "Server", "name": name}

@@ -23,6 +23,7 @@ from .personas import (
     cluster_roles,
     persona_bindings,
     persona_problems,
+    reserved_group,
     tenant_role_bindings,
 )
 from .policy import Policy, PolicyArgs
@@ -53,6 +54,7 @@ __all__ = [
     "persona_bindings",
     "persona_problems",
     "problems",
+    "reserved_group",
     "tenant_annotations",
     "tenant_role_bindings",
 ]

@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, cast
 
+from ..layer import INGRESS, MONITORING
+from ..mesh import METRICS_AUTHENTICATION
 from ..problem import Problem
+from ..tenancy import ENVIRONMENT_LABEL, TENANT_NAMESPACES
 from .data import HERE, read
-from .marks import ENVIRONMENT, TENANCY
 
 Manifest = dict[str, Any]
 Enforcement = Literal["dryrun", "warn", "deny"]
@@ -57,14 +59,8 @@ Not Argo CD's: it writes what tenants tell it.
 MESH_IMAGES: Final = ("cr.l5d.io/linkerd/proxy",)
 """What the mesh puts into pods before constraints see them, and which no tenant has a say in."""
 
-MESH_CALLERS: Final = ("traefik", "monitoring")
+MESH_CALLERS: Final = (INGRESS, MONITORING)
 """Namespaces whose pods any tenant may let call its own."""
-
-METRICS_AUTHENTICATION: Final = "proxy-metrics"
-"""NetworkAuthentication that the mesh makes in each tenant's namespace, for figures alone: Prometheus is not in the mesh.
-
-A tenant cannot make one, and may name this one only in the authorization of what is called ``<service>-metrics``.
-"""
 
 _PODS: Final = (
     {"apiGroups": [""], "kinds": ["Pod", "ReplicationController"]},
@@ -157,12 +153,14 @@ def _action(kind: str, group: str, rules: Rules) -> Enforcement:
 
 def _match(each: Mapping[str, Any], rules: Rules) -> Manifest:
     kinds = [dict(entry) for entry in (_PODS if each["kinds"] == "pods" else each["kinds"])]
-    tenants = {TENANCY: "tenant"}
     match each["where"]:
         case "tenants":
-            return {"kinds": kinds, "namespaceSelector": {"matchLabels": tenants}}
+            return {"kinds": kinds, "namespaceSelector": {"matchLabels": dict(TENANT_NAMESPACES)}}
         case "production":
-            return {"kinds": kinds, "namespaceSelector": {"matchLabels": tenants | {ENVIRONMENT: "production"}}}
+            return {
+                "kinds": kinds,
+                "namespaceSelector": {"matchLabels": TENANT_NAMESPACES | {ENVIRONMENT_LABEL: "production"}},
+            }
         case "outside":
             return {"kinds": kinds, "excludedNamespaces": sorted(rules.platform_namespaces)}
         case _:
@@ -180,6 +178,7 @@ def _computed(kind: str, rules: Rules) -> dict[str, Any]:
         "K8sRequiredProbes": mesh,
         "K8sRequiredResources": mesh,
         "K8sStorageClass": {"allowed": list(rules.storage_classes)},
+        # A tenant makes none, and may name this one only in the authorization of what is called <service>-metrics.
         "TenantMesh": {**callers, **platform, "metrics": METRICS_AUTHENTICATION},
         "TenantNetworkPolicy": {**platform, **callers},
         "TenantSecretStore": platform,

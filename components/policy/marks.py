@@ -11,9 +11,6 @@ from typing import Final
 HOSTS: Final = "hetzner-platform/hosts"
 REACHES: Final = "hetzner-platform/reaches"
 GPUS: Final = "hetzner-platform/gpus"
-TENANCY: Final = "hetzner-platform/tenancy"
-"""Label of tenants' namespaces (``tenant``); the labels tenant, environment and owner stand beside it."""
-ENVIRONMENT: Final = "hetzner-platform/environment"
 
 
 def tenant_annotations(hosts: Iterable[str], reaches: Iterable[str], gpus: int) -> dict[str, str]:

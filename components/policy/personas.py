@@ -69,7 +69,7 @@ def persona_problems(personas: Mapping[str, Sequence[str]]) -> list[Problem]:
         found += [
             Problem(f"personas.{persona}[{number}]", group, "is one of Kubernetes' own or the platform's", _OWN_GROUP)
             for number, group in enumerate(groups)
-            if reserved(group)
+            if reserved_group(group)
         ]
     return found
 
@@ -77,7 +77,7 @@ def persona_problems(personas: Mapping[str, Sequence[str]]) -> list[Problem]:
 _OWN_GROUP: Final = "name a group of your identity provider"
 
 
-def reserved(group: str) -> bool:
+def reserved_group(group: str) -> bool:
     """Whether a group means more than its members: nobody's configuration may name it."""
     return not group or group.startswith(("system:", "hetzner-platform:"))
 
@@ -118,7 +118,7 @@ def tenant_role_bindings(
     }
     given = cast("Mapping[str, Sequence[str]]", groups)
     for group in (group for each in given.values() for group in each):
-        if reserved(group):
+        if reserved_group(group):
             raise ValueError(f"{namespace}: the group {group!r} is not a tenant's to have: {_OWN_GROUP}")
     account = {
         "apiVersion": "v1",

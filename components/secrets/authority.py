@@ -1,5 +1,6 @@
 """A certificate authority of the platform's own."""
 
+from collections.abc import Mapping
 from typing import NotRequired, TypedDict
 
 import pulumi
@@ -51,3 +52,52 @@ class CertificateAuthority(Component):
         )
         self.certificate = root.cert_pem
         self.register_outputs({"certificate": self.certificate, "private_key": self.private_key})
+
+
+def intermediate(
+    parent: Component,
+    name: str,
+    common_name: str,
+    authority: pulumi.Input[str],
+    authority_key: pulumi.Input[str],
+    *,
+    path_length: int,
+    hours: int,
+    early_renewal_hours: int,
+) -> Mapping[str, pulumi.Output[str]]:
+    """A CA for a cluster below an authority whose key never goes there: content of a Secret ``kubernetes.io/tls``.
+
+    Args:
+        parent: Whose parts its key and certificate are.
+        name: Pulumi name, unique in the stack.
+        common_name: Of its subject.
+        authority: PEM of who signs it.
+        authority_key: Its key, PEM (secret). It signs here and goes nowhere.
+        path_length: How many CAs may stand between it and what is issued.
+        hours: How long it lasts.
+        early_renewal_hours: How long before its end the first ``up`` renews it.
+    """
+    key = tls.PrivateKey(f"{name}-key", algorithm="ECDSA", ecdsa_curve="P256", opts=parent.child())
+    private_key = pulumi.Output.secret(key.private_key_pem)
+    request = tls.CertRequest(
+        f"{name}-request",
+        private_key_pem=private_key,
+        subject={"common_name": common_name},
+        opts=parent.child(),
+    )
+    signed = tls.LocallySignedCert(
+        name,
+        cert_request_pem=request.cert_request_pem,
+        ca_cert_pem=authority,
+        ca_private_key_pem=authority_key,
+        is_ca_certificate=True,
+        max_path_length=path_length,
+        allowed_uses=["cert_signing", "crl_signing"],
+        validity_period_hours=hours,
+        early_renewal_hours=early_renewal_hours,
+        set_subject_key_id=True,
+        opts=parent.child(),
+    )
+    # With the authority behind it: cert-manager takes the last for the one to trust, and leaves it out of what it issues.
+    chain = pulumi.Output.concat(signed.cert_pem, authority)
+    return {"tls.crt": chain, "tls.key": private_key, "ca.crt": pulumi.Output.from_input(authority)}

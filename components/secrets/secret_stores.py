@@ -98,16 +98,30 @@ def check(args: SecretStoresArgs) -> list[Problem]:
     seal = args.get("seal")
     if seal is not None and isinstance(seal["generation"], int):
         problems += check_seal(seal["generation"], previous="previous" in seal)
-    if kind == "aws" and "aws" not in args:
-        problems.append(Problem("aws", None, "is missing", "give region and credentials of AWS Secrets Manager"))
     address = args.get("address")
-    if address is not None and (kind != "vault" or urlsplit(address).scheme != "https"):
-        problems.append(
-            Problem("address", address, "is not where a Vault answers over TLS", "write https://… with engine: vault")
-        )
+    problems += engine_problems(kind, address=address, aws="aws" in args)
+    if address is not None and urlsplit(address).scheme != "https":
+        problems.append(Problem("address", address, "is not where a Vault answers over TLS", "write https://…"))
     if args.get("replicas", REPLICAS) % 2 == 0:
         remedy = "write 1, 3 or 5"
         problems.append(Problem("replicas", args.get("replicas"), "outvotes nobody: an even number", remedy))
+    return problems
+
+
+def engine_problems(kind: EngineKind, *, address: object, aws: object) -> list[Problem]:
+    """An engine's own settings are there with it, and with no other; keys are ``aws`` and ``address``.
+
+    Args:
+        kind: The engine.
+        address, aws: What is set of these; nothing when None or False.
+    """
+    problems: list[Problem] = []
+    if kind == "aws" and not aws:
+        problems.append(Problem("aws", None, "is missing: the engine is aws", "write aws: {region: eu-central-1}"))
+    for key, engine, value in (("address", "vault", address), ("aws", "aws", aws)):
+        if value and kind != engine:
+            remedy = f"take it out, or write engine: {engine}"
+            problems.append(Problem(key, None, f"has no effect: the engine is {kind}", remedy))
     return problems
 
 

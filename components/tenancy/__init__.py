@@ -3,6 +3,7 @@
 from .flows import platform_flows, tenant_flows
 from .limits import QuotaArgs
 from .names import (
+    ENVIRONMENT_LABEL,
     LONGEST_TENANT,
     OBJECT_STORE_SECRET,
     PLATFORM_NAMESPACE,
@@ -17,6 +18,7 @@ from .tenant import Tenant, TenantArgs
 from .tenants import Tenants, TenantsArgs
 
 __all__ = [
+    "ENVIRONMENT_LABEL",
     "LONGEST_TENANT",
     "OBJECT_STORE_SECRET",
     "PLATFORM_NAMESPACE",

@@ -3,11 +3,10 @@
 from collections.abc import Iterable
 from typing import Final
 
-from ..layer import INTERNET, Addresses, Flow, Pods, to_api_server
+from ..layer import INGRESS, INTERNET, Addresses, Flow, Pods, to_api_server
 from ..mesh import INBOUND_PORT, mesh_flows
 from .names import Reach, reach_label
 
-INGRESS_NAMESPACE: Final = "traefik"
 POSTGRES_PORT: Final = 5432
 REDIS_PORT: Final = 6379
 HTTPS: Final = 443
@@ -39,7 +38,7 @@ def tenant_flows(
     flows = [
         *mesh_flows(),
         *own_flows(),
-        Flow("ingress", "ingress", [Pods(INGRESS_NAMESPACE)], [INBOUND_PORT]),
+        Flow("ingress", "ingress", [Pods(INGRESS)], [INBOUND_PORT]),
     ]
     if "databases" in permitted:
         asked = reach_label("databases")
@@ -65,6 +64,6 @@ def platform_flows(authentication_port: int) -> list[Flow]:
     return [
         *mesh_flows(),
         *own_flows(),
-        Flow("authentication", "ingress", [Pods(INGRESS_NAMESPACE)], [authentication_port, INBOUND_PORT]),
+        Flow("authentication", "ingress", [Pods(INGRESS)], [authentication_port, INBOUND_PORT]),
         Flow("to-internet", "egress", [INTERNET], [HTTPS], reach_label("internet")),
     ]

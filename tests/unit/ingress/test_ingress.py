@@ -15,7 +15,6 @@ from components.ingress import (
     CHAIN,
     IDENTITY_HEADERS,
     STRIPPED_HEADERS,
-    TENANCY_LABEL,
     Ingress,
     authenticated,
     dynamic_configuration,
@@ -26,6 +25,7 @@ from components.ingress import (
 from components.ingress.ingress import check, fingerprint
 from components.layer import chart_values, merged, policies
 from components.load_balancer import INGRESS_HTTP_NODE_PORT, INGRESS_HTTPS_NODE_PORT
+from components.tenancy import TENANT_NAMESPACES
 from sandbox import inprocess
 from sandbox.deployment import Deployment, DeploymentFailed
 
@@ -220,7 +220,7 @@ def test_authentication_elsewhere_is_reached_on_its_port_alone(address: str, por
 
 def test_tenants_are_known_by_their_label() -> None:
     (rule,) = [each for each in policies("traefik", flows("10.0.0.2")) if each["metadata"]["name"] == "tenants"]
-    assert rule["spec"]["egress"] == [{"to": [{"namespaceSelector": {"matchLabels": dict(TENANCY_LABEL)}}]}]
+    assert rule["spec"]["egress"] == [{"to": [{"namespaceSelector": {"matchLabels": TENANT_NAMESPACES}}]}]
 
 
 @pytest.mark.parametrize(

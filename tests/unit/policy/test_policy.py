@@ -1,7 +1,6 @@
 """Which rules hold where, what an override may do, and what Pulumi makes of it."""
 
 import functools
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -172,14 +171,6 @@ def test_the_platforms_namespaces_are_not_looked_at_and_tenants_are() -> None:
     assert set(unseen["excludedNamespaces"]) == set(PLATFORM_NAMESPACES)
     assert "sync" not in unseen["processes"], "constraints read tenants' facts from what is synchronised"
     assert {each["kind"] for each in config()["spec"]["sync"]["syncOnly"]} >= {"Namespace", "IngressRoute", "Ingress"}
-
-
-def test_every_layers_namespace_is_one_of_the_platforms() -> None:
-    """Else the isolation of tenants would refuse what a layer makes in its own namespace."""
-    text = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "components").rglob("*.py"))
-    named = set(re.findall(r'^_?(?:[A-Z]+_)?NAMESPACE: Final = "([a-z-]+)"$', text, re.MULTILINE))
-    assert {"traefik", "linkerd", "openbao", "cert-manager"} <= named
-    assert named <= set(PLATFORM_NAMESPACES)
 
 
 def test_argo_cd_is_not_the_platform() -> None:

@@ -310,7 +310,7 @@ SEAL: Any = {"key": KEY, "generation": 1}
         ({"seal": {**SEAL, "generation": 0}}, "seal.generation", "is no generation"),
         ({"seal": {**SEAL, "previous": "old"}}, "seal.previous", "belongs to no generation"),
         ({"engine": "aws"}, "aws", "is missing"),
-        ({"seal": SEAL, "address": "https://vault.example.com"}, "address", "over TLS"),
+        ({"seal": SEAL, "address": "https://vault.example.com"}, "address", "has no effect: the engine is openbao"),
         ({"engine": "vault", "address": "http://vault.example.com"}, "address", "over TLS"),
         ({"seal": SEAL, "replicas": 2}, "replicas", "an even number"),
     ],

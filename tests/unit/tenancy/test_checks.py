@@ -118,7 +118,7 @@ REFUSED: dict[str, tuple[tuple[Any, ...], object, str, str]] = {
         ("orders", "groups"),
         {"admin": ["system:authenticated"]},
         "orders.groups.admin[0]",
-        "is one of Kubernetes' own groups",
+        "is one of Kubernetes' own or the platform's groups",
     ),
     "an empty group": (("orders", "groups"), {"viewer": [""]}, "orders.groups.viewer[0]", "is no group's name"),
     "CPU in words": ((*QUOTA, "cpu"), "many", "orders.environments.production.quota.cpu", "is no quantity"),
