@@ -1,0 +1,95 @@
+"""A real cluster for each region, filled with everything that the region composes; the same ones for all tests."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from sandbox.clouds import Options, ThreadedClouds
+from sandbox.machines import MachineRoom
+from sandbox.plugins.package import Package
+from sandbox.plugins.packages import open_package
+from sandbox.toolchain import find_tool
+from sandbox.world import Clock
+from tests.sandbox.machines.conftest import Running, tools
+
+from .cluster import RegionCluster, each_of
+from .composition import REGIONS, compose
+from .definitions import permissive
+from .services import Services
+
+
+@dataclass
+class Filled:
+    """A region's cluster, and what it took: names by kind; under ``refused`` what it did not take."""
+
+    cluster: RegionCluster
+    taken: dict[str, list[str]]
+
+
+@contextlib.contextmanager
+def filled_regions(directory: Path) -> Iterator[dict[str, Filled]]:
+    """Both regions' clusters, while the block runs."""
+    programs = tools()
+    with contextlib.ExitStack() as stack:
+        clouds = stack.enter_context(ThreadedClouds(directory / "clouds", Options(rate_limit=False)))
+        (directory / "configuration").mkdir()
+        composed = compose(directory / "configuration", clouds)
+        loopback = clouds.clouds._loopback
+        assert loopback is not None
+        octet = loopback.octet
+        running = Running(lambda: MachineRoom(directory / "room", Clock(), programs, octet=octet))
+        stack.callback(running.close)
+        up: list[RegionCluster] = []
+        for region, made in composed.items():
+            # The first one boots while the second one is composed.
+            up.append(stack.enter_context(RegionCluster(made.result(), running, directory / region)))
+            up[-1].start()
+        yield dict(zip(composed, each_of(_filled, up), strict=True))
+
+
+@pytest.fixture(scope="session")
+def regions(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Filled]]:
+    """Both regions, by name."""
+    with filled_regions(tmp_path_factory.mktemp("platform")) as made:
+        yield made
+
+
+def _filled(cluster: RegionCluster) -> Filled:
+    cluster.wait()
+    cluster.define()
+    for line in permissive(cluster.definitions):
+        print(line)
+    return Filled(cluster, cluster.fill())
+
+
+@pytest.fixture(scope="session", params=REGIONS.values())
+def filled(request: pytest.FixtureRequest, regions: dict[str, Filled]) -> Filled:
+    """Each of the regions."""
+    return regions[request.param]
+
+
+@pytest.fixture(scope="session")
+def cluster(filled: Filled) -> RegionCluster:
+    """Its cluster."""
+    return filled.cluster
+
+
+@pytest.fixture(scope="session")
+def helm(cluster: RegionCluster) -> Package:
+    """The provider's releases: real Helm, with stand-ins of upstream's charts."""
+    package = open_package("kubernetes")
+    package.configure({"kubeconfig": yaml.safe_dump(cluster.kubeconfig)})
+    return package
+
+
+@pytest.fixture(scope="session")
+def services(cluster: RegionCluster) -> Services:
+    """Tenants' services, once they are installed."""
+    program = find_tool("helm")
+    if program is None:
+        pytest.skip("helm is neither on PATH nor in the cache: `make toolchain` gets it")
+    return Services(cluster, program.path)
