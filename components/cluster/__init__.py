@@ -5,6 +5,7 @@ from .hooks import connected
 from .k3s_cluster import K3sCluster, K3sClusterArgs, ReservedAddressArgs
 from .lookup import look_up
 from .machines import SERVERS, Deployed, DeployedMachine, Machine
+from .oidc import Oidc, OidcArgs, oidc_problems
 from .pki import ClusterPki, ClusterPkiArgs
 from .pools import (
     VSWITCH_MTU,
@@ -39,6 +40,8 @@ __all__ = [
     "Machine",
     "MachineArgs",
     "NodeArgs",
+    "Oidc",
+    "OidcArgs",
     "Patience",
     "ReleaseArgs",
     "ReservedAddressArgs",
@@ -47,4 +50,5 @@ __all__ = [
     "cluster_mtu",
     "connected",
     "look_up",
+    "oidc_problems",
 ]

@@ -15,6 +15,7 @@ import yaml
 from jinja2 import Environment, StrictUndefined
 
 from . import k3s
+from .oidc import Oidc
 
 if TYPE_CHECKING:
     from yaml import SafeDumper
@@ -194,7 +195,7 @@ def _role_files(machine: Machine) -> list[dict[str, object]]:
     config = k3s.server_config(machine.cluster, machine.node, role.token, role.agent_token)
     files = [
         _file("/etc/rancher/k3s/config.yaml", _yaml(config)),
-        _file(k3s.AUTHENTICATION_FILE, _read("authentication.yaml")),
+        _file(k3s.AUTHENTICATION_FILE, _authentication(machine.cluster.oidc)),
         _file(k3s.ADMISSION_FILE, _read("admission.yaml")),
         _file(k3s.AUDIT_POLICY_FILE, _read("audit.yaml")),
         # The directory of the audit log must exist before the first start.
@@ -209,6 +210,11 @@ def _role_files(machine: Machine) -> list[dict[str, object]]:
     if role.restore:
         files.append(_file("/etc/platform/restore.yaml", _yaml(dict(role.restore.s3))))
     return files
+
+
+def _authentication(oidc: Oidc | None) -> str:
+    people = _yaml({"jwt": [oidc.authenticator()]}) if oidc else ""
+    return _read("authentication.yaml") + people
 
 
 def _vswitch_files(machine: Machine) -> list[dict[str, object]]:

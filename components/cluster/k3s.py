@@ -7,6 +7,8 @@ boots (its provider id, whom to join) comes as drop-ins from boot.sh.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from .oidc import Oidc
+
 STATE = "/var/lib/rancher/k3s/server"
 """k3s's own directory on a server."""
 
@@ -40,6 +42,8 @@ class ClusterSettings:
     """Every name and address by which the API is reached; right before the first start, for they enter certificates."""
     snapshots_to_s3: bool = True
     """Whether etcd's snapshots go to the object store too (its credentials are in the Secret `SNAPSHOT_SECRET`)."""
+    oidc: Oidc | None = None
+    """Whose tokens the API server takes, beside certificates and its own."""
 
 
 @dataclass(frozen=True)

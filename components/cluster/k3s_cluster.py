@@ -12,10 +12,12 @@ import pulumi_tls as tls
 from ..component import Component
 from ..naming import check_name, labels
 from ..network import AddressPlan, Subnet
+from ..problem import refuse
 from . import hooks, kubeconfig, renewal, user_data
 from .arguments import JoinArgs, MachineArgs, ReleaseArgs, machines, release
 from .lookup import INITIALIZED_LABELS, look_up
 from .machines import SERVERS, Deployed, Machine
+from .oidc import Oidc, OidcArgs, oidc_problems
 from .pki import ClusterPki
 from .readiness import ClusterApi, ClusterError, Patience
 from .server import Boot, Placement, cloud_server
@@ -63,6 +65,8 @@ class K3sClusterArgs(TypedDict):
     """Node labels of the servers."""
     taints: NotRequired[list[str]]
     """Node taints of the servers, beside the control plane's own."""
+    oidc: NotRequired[OidcArgs]
+    """Whose tokens the API takes. A server that runs takes it up with its next generation."""
     restore_from: NotRequired[str]
     """Name of an etcd snapshot; restored when all servers get a new generation in one deployment, ignored otherwise."""
     restore_s3: NotRequired[pulumi.Input[dict[str, str]]]
@@ -82,6 +86,7 @@ class K3sCluster(Component):
 
     Raises:
         ClusterError: a change of machines that this deployment must not make (see `renewal`).
+        ProblemsError: an identity provider that the API server would not start with.
     """
 
     kubeconfig: pulumi.Output[str]
@@ -96,6 +101,7 @@ class K3sCluster(Component):
     def __init__(self, name: str, args: K3sClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("K3sCluster", name, args, K3sClusterArgs, opts)
         self._name, self._args = name, args
+        refuse(f"K3sCluster {name!r}", oidc_problems(args["oidc"]) if "oidc" in args else [])
         self._protection = args.get("protection", True)
         self._machines = machines(SERVERS, args["machines"])
         self._pool = user_data.Pool(
@@ -106,6 +112,7 @@ class K3sCluster(Component):
             args.get("labels", {}),
             args.get("taints", []),
             SERVERS,
+            Oidc.of(args["oidc"]) if "oidc" in args else None,
         )
         deployed = look_up(args["cluster"], self.invoke()).of(SERVERS)
         self._restoring = renewal.restores(self._machines, deployed, args.get("restore_from"))

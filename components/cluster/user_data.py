@@ -6,12 +6,13 @@ a machine was made with does not depend on secrets.
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
 
 from ..network import AddressPlan, Subnet
 from . import cloud_init, k3s, pki
 from .machines import Machine
+from .oidc import Oidc
 
 POOL_LABEL = "hetzner-platform/pool"
 
@@ -62,6 +63,8 @@ class Pool:
     labels: Mapping[str, str]
     taints: Sequence[str]
     name: str
+    oidc: Oidc | None = None
+    """Of servers: whose tokens their API takes."""
 
     @property
     def plan(self) -> AddressPlan:
@@ -75,7 +78,7 @@ class Pool:
 
     def settings(self, tls_names: Sequence[str] = ()) -> k3s.ClusterSettings:
         """What all machines agree on."""
-        return k3s.ClusterSettings(str(self.plan.pods), str(self.plan.services), tls_names)
+        return k3s.ClusterSettings(str(self.plan.pods), str(self.plan.services), tls_names, oidc=self.oidc)
 
 
 def server(
@@ -131,53 +134,37 @@ def server(
 
 def agent(pool: Pool, machine: Machine, secrets: Secrets) -> str:
     """user_data of a static cloud agent."""
-    return cloud_init.render(
-        cloud_init.Machine(
-            cluster=pool.settings(),
-            node=pool.node,
-            release=pool.release,
-            role=cloud_init.Agent(secrets.agent_token),
-            root_certificate=secrets.root_certificate,
-            api_address=pool.api_address,
-            name=machine.name(pool.cluster),
-            address=pool.plan.machine(Subnet.AGENTS, machine.number),
-            packages=AGENT_PACKAGES,
-        )
-    )
+    address = pool.plan.machine(Subnet.AGENTS, machine.number)
+    return cloud_init.render(replace(_agent(pool, secrets), name=machine.name(pool.cluster), address=address))
 
 
 def autoscaled(pool: Pool, secrets: Secrets) -> str:
     """user_data of the machines that the autoscaler makes: name and address are known only when they boot."""
-    return cloud_init.render(
-        cloud_init.Machine(
-            cluster=pool.settings(),
-            node=pool.node,
-            release=pool.release,
-            role=cloud_init.Agent(secrets.agent_token),
-            root_certificate=secrets.root_certificate,
-            api_address=pool.api_address,
-            subnet=pool.plan.subnet(Subnet.AUTOSCALED),
-            packages=AGENT_PACKAGES,
-        )
-    )
+    return cloud_init.render(replace(_agent(pool, secrets), subnet=pool.plan.subnet(Subnet.AUTOSCALED)))
 
 
 def robot(pool: Pool, machine: Machine, vswitch: cloud_init.Vswitch, secrets: Secrets) -> str:
     """The join bundle of a dedicated machine: host firewall, VLAN, route and join, as a ``#cloud-config``."""
-    return cloud_init.render(
-        cloud_init.Machine(
-            cluster=pool.settings(),
-            node=pool.node,
-            release=pool.release,
-            role=cloud_init.Agent(secrets.agent_token),
-            root_certificate=secrets.root_certificate,
-            api_address=pool.api_address,
-            name=machine.name(pool.cluster),
-            address=pool.plan.machine(Subnet.VSWITCH, machine.number),
-            cloud=False,
-            vswitch=vswitch,
-            packages=AGENT_PACKAGES,
-        )
+    own = replace(
+        _agent(pool, secrets),
+        name=machine.name(pool.cluster),
+        address=pool.plan.machine(Subnet.VSWITCH, machine.number),
+        cloud=False,
+        vswitch=vswitch,
+    )
+    return cloud_init.render(own)
+
+
+def _agent(pool: Pool, secrets: Secrets) -> cloud_init.Machine:
+    """What all agents of a pool start with."""
+    return cloud_init.Machine(
+        cluster=pool.settings(),
+        node=pool.node,
+        release=pool.release,
+        role=cloud_init.Agent(secrets.agent_token),
+        root_certificate=secrets.root_certificate,
+        api_address=pool.api_address,
+        packages=AGENT_PACKAGES,
     )
 
 

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from components.cluster import cloud_init, pki, tokens, user_data
+from components.cluster import Oidc, OidcArgs, cloud_init, oidc_problems, pki, tokens, user_data
 from components.cluster.machines import SERVERS, Machine
 from components.network import AddressPlan
 from components.network.addresses import NETWORK
@@ -36,19 +36,23 @@ SECRETS = user_data.Secrets(
 )
 SHELLCHECK = str(Path(sys.executable).parent / "shellcheck")
 RELEASE = cloud_init.Release("v1.36.4+k3s1", "a" * 64, "b" * 64)
+OIDC = Oidc("https://login.example.com/realms/platform", "kubernetes")
 NAMES = ["k8s-fsn1.example.com", "127.0.0.1", "10.0.0.2", "10.0.0.4"]
 
 
 def pool(name: str, **settings: Any) -> user_data.Pool:
     plan = AddressPlan(1)
     labels, taints = settings.get("labels", {}), settings.get("taints", [])
-    return user_data.Pool("fsn1", 1, RELEASE, plan.api_load_balancer, labels, taints, name)
+    oidc = settings.get("oidc")
+    return user_data.Pool("fsn1", 1, RELEASE, plan.api_load_balancer, labels, taints, name, oidc)
 
 
 def server(number: int, **options: Any) -> str:
     settings = {"initialized": False, "restore_from": None} | options
     machine = Machine(SERVERS, number, "cx33", settings.pop("generation", 1))
-    return user_data.server(pool(SERVERS), machine, [1, 2, 3], NAMES, SECRETS, **settings)
+    return user_data.server(
+        pool(SERVERS, oidc=settings.pop("oidc", None)), machine, [1, 2, 3], NAMES, SECRETS, **settings
+    )
 
 
 def gpu_robot() -> str:
@@ -62,6 +66,7 @@ KINDS: dict[str, Callable[[], str]] = {
     "server-joining": lambda: server(2),
     "server-renewed": lambda: server(1, initialized=True, generation=2),
     "server-restoring": lambda: server(1, initialized=True, generation=2, restore_from="etcd-snapshot-1"),
+    "server-oidc": lambda: server(1, oidc=OIDC),
     "agent": lambda: user_data.agent(pool("general"), Machine("general", 4, "cx43"), SECRETS),
     "agent-gpu-cloud": lambda: user_data.agent(
         pool("gpu", taints=["nvidia.com/gpu=present:NoSchedule"]), Machine("gpu", 3, "ccx33"), SECRETS
@@ -284,6 +289,36 @@ def test_the_anonymous_may_ask_for_health_and_nothing_else(kind: str) -> None:
     assert not any("anonymous-auth" in argument for argument in arguments)
 
 
+def test_an_identity_provider_changes_who_is_known_and_nothing_else() -> None:
+    path = "/var/lib/rancher/k3s/server/authentication.yaml"
+    with_it, without = files("server-oidc"), files("server-initialising")
+    assert {name for name in with_it if with_it[name] != without[name]} == {path}
+    told = yaml.safe_load(with_it[path])
+    (people,) = told.pop("jwt")
+    assert told == yaml.safe_load(without[path])
+    assert people["issuer"] == {"url": "https://login.example.com/realms/platform", "audiences": ["kubernetes"]}
+
+
+GOOD: OidcArgs = {"issuer": "https://login.example.com", "client_id": "kubernetes"}
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        ({"issuer": "http://login.example.com"}, "oidc.issuer"),
+        ({"issuer": "login.example.com"}, "oidc.issuer"),
+        ({"issuer": "https://user@login.example.com"}, "oidc.issuer"),
+        ({"issuer": "https://login.example.com?realm=a"}, "oidc.issuer"),
+        ({"client_id": " "}, "oidc.client_id"),
+        ({"groups_claim": ""}, "oidc.groups_claim"),
+        ({"certificate_authority": "/etc/ssl/ca.pem"}, "oidc.certificate_authority"),
+    ],
+)
+def test_a_provider_that_the_api_server_would_not_start_with_is_refused(change: Any, key: str) -> None:
+    assert oidc_problems(GOOD) == []
+    assert [problem.key for problem in oidc_problems({**GOOD, **change})] == [key]
+
+
 @pytest.mark.parametrize("kind", AGENT_KINDS)
 def test_agents_know_neither_the_servers_token_nor_a_ca_key(kind: str) -> None:
     text = KINDS[kind]()
@@ -294,7 +329,13 @@ def test_agents_know_neither_the_servers_token_nor_a_ca_key(kind: str) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "holds"),
-    [("server-initialising", True), ("server-restoring", True), ("server-joining", False), ("server-renewed", False)],
+    [
+        ("server-initialising", True),
+        ("server-oidc", True),
+        ("server-restoring", True),
+        ("server-joining", False),
+        ("server-renewed", False),
+    ],
 )
 def test_only_the_server_that_starts_a_cluster_holds_its_ca(kind: str, holds: bool) -> None:
     assert ("-- server CA key --" in KINDS[kind]()) is holds
