@@ -23,7 +23,7 @@ def _as_text(value: object) -> object:
 
 
 Quantity = Annotated[str, BeforeValidator(_as_text)]
-"""As Kubernetes writes it; `checks` says whether it is one."""
+"""As Kubernetes writes it; `tenant_checks` says whether it is one."""
 
 
 class Quota(Model):

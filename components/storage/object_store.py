@@ -24,7 +24,7 @@ from .tenant_buckets import (
 Kind = Literal["silo", "seaweedfs", "hetzner"]
 
 OBJECT_STORE: Final = "object-store"
-"""Namespace of a store in the cluster, and value-less part of every name that tenants meet."""
+"""Namespace of a store in the cluster; Silo's chart, Service and pods are named so too."""
 CONSUMERS: Final[Mapping[str, str]] = {"hetzner-platform/object-store": "allowed"}
 """Labels of pods that ask for the store."""
 
