@@ -26,7 +26,7 @@ refused, all at once, each with its file, key and what to write. Text is never r
 | file | read by | holds |
 |---|---|---|
 | `config/regions.yaml` | every stack | regions by name: [Region](#region) |
-| `config/access.yaml` | every stack | administrators' SSH keys: [Access](#access) |
+| `config/access.yaml` | every stack | administrators' SSH keys, and where people log in: [Access](#access) |
 | `config/versions.yaml` | every stack | what machines install: [Versions](#versions) |
 | `config/platform.yaml` | every stack | what runs in every region's cluster: [Platform](#platform) |
 | `config/tenants.yaml` | every stack | tenants by name: [Tenant](#tenant) |

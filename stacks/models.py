@@ -128,11 +128,28 @@ class Region(Model):
     """An etcd snapshot to start from, when all servers get a new generation in one deployment."""
 
 
+class Oidc(Model):
+    """An OpenID Connect provider whose tokens the clusters' API takes: see docs/access.md."""
+
+    issuer: Annotated[str, Field(pattern=r"^https://[^\s?#@]+$")]
+    """Its address, exactly as in its tokens' ``iss``."""
+    client_id: Annotated[str, Field(pattern=r"^\S+$")]
+    """Whom its tokens are for (``aud``)."""
+    username_claim: Annotated[str, Field(pattern=r"^\S+$")] = "email"
+    """What names somebody in the audit log."""
+    groups_claim: Annotated[str, Field(pattern=r"^\S+$")] = "groups"
+    """The list of groups, which personas and tenants are given by the same names."""
+    certificate_authority: Annotated[str, Field(pattern=r"-----BEGIN CERTIFICATE-----")] | None = None
+    """PEM of who signed its certificate, where the servers' operating system does not know it."""
+
+
 class Access(Model):
     """config/access.yaml."""
 
     ssh_keys: dict[Name, str]
     """Administrators' public keys by name."""
+    oidc: Oidc | None = None
+    """How people log in to the clusters; by certificates alone without it."""
 
 
 class Checksums(Model):

@@ -268,6 +268,16 @@ def _cluster(own: _Region, network: RegionNetwork, snapshots: EtcdSnapshotsArgs)
         # Not the address of a machine that is about to go.
         steady = next((machine for machine in wanted if not machine.unprotected), wanted[0])
         args["connect_to"] = own.block.api.connect_to or reserved[str(steady.number)]["address"]
+    provider = own.settings.access.oidc
+    if provider is not None:
+        args["oidc"] = {
+            "issuer": provider.issuer,
+            "client_id": provider.client_id,
+            "username_claim": provider.username_claim,
+            "groups_claim": provider.groups_claim,
+        }
+        if provider.certificate_authority is not None:
+            args["oidc"]["certificate_authority"] = provider.certificate_authority
     if own.region.restore_from is not None:
         args["restore_from"] = own.region.restore_from
         args["restore_s3"] = pulumi.Output.secret(pulumi.Output.all(**s3_settings(snapshots)))

@@ -43,8 +43,7 @@ def test_a_node_offers_its_machines_size_less_what_is_kept_back(cluster: Cluster
 def test_names_are_resolved_as_k3s_does_it(cluster: Cluster) -> None:
     cluster.until_condition(f"{APPS}/kube-system/deployments/coredns", "Available")
     service = cluster.ask("GET", f"{NAMESPACES}/kube-system/services/kube-dns")
-    cidr = ip_network("10.43.0.0/16")
-    assert ip_address(service["spec"]["clusterIP"]) in cidr or service["spec"]["clusterIP"].endswith(".10")
+    assert service["spec"]["clusterIP"] == "10.43.0.10"
     pods = cluster.items(f"{NAMESPACES}/kube-system/pods?labelSelector=k8s-app%3Dkube-dns")
     assert [each["spec"]["containers"][0]["resources"]["requests"] for each in pods] == [
         {"cpu": "100m", "memory": "70Mi"}

@@ -100,6 +100,7 @@ def test_the_keys_of_backups_are_in_a_secret_alone(layer: Recording) -> None:
     assert secret.inputs["stringData"] == "[secret]"
     others = [resource.inputs for name, resource in layer.resources.items() if not name.startswith("Secret/")]
     assert "the secret of backups" not in json.dumps(others)
+    assert "[secret]" not in json.dumps(others), "nor as a secret elsewhere"
 
 
 @pytest.mark.parametrize(("protection", "flag"), [(True, False), (False, True)])
