@@ -37,7 +37,7 @@ def _own(resource: Resource) -> dict[str, Any]:
 
 
 class Pairs:
-    """Which id or address of one run stands for which of the other: one to one, or the runs differ.
+    """Which id, address or certificate of one run stands for which of the other: one to one, or the runs differ.
 
     Real engines create in parallel, so the clouds hand out ids in another order every time.
     """
@@ -63,7 +63,8 @@ class Pairs:
         )
 
 
-_GIVEN_OUT = re.compile(r"\b\d{7,8}\b|\b127(?:\.\d{1,3}){3}\b|2001:db8:[0-9a-f:]+")
+_GIVEN_OUT = re.compile(r"\b\d{7,8}\b|\b127(?:\.\d{1,3}){3}\b|2001:db8:[0-9a-f:]+|\b[0-9a-f]{64}\b")
+"""Ids, addresses, and digests of certificates, which the clouds sign anew in every run."""
 
 
 def test_a_wrong_reference_would_be_seen() -> None:
