@@ -127,6 +127,7 @@ def run_program(arguments: argparse.Namespace) -> int:
     A ``pulumi.RunError`` is told by its message alone, any other exception with its traceback, as the official host does.
     """
     import asyncio  # noqa: PLC0415 - the host's own process needs none of these
+    import gc  # noqa: PLC0415
     import logging  # noqa: PLC0415
     import runpy  # noqa: PLC0415
     import traceback  # noqa: PLC0415
@@ -134,6 +135,11 @@ def run_program(arguments: argparse.Namespace) -> int:
     import pulumi  # noqa: PLC0415
     from pulumi.runtime.stack import run_in_stack  # noqa: PLC0415
 
+    from .tracing import without_stack_traces  # noqa: PLC0415
+
+    without_stack_traces()
+    # Nearly all that a program makes lives until it ends: looking for garbage is a quarter of its work, and finds little.
+    gc.disable()
     settings = pulumi.runtime.Settings(
         project=arguments.project,
         stack=arguments.stack,

@@ -4,10 +4,12 @@
 # pyright: reportAttributeAccessIssue=false
 
 import asyncio
+import contextlib
 import contextvars
 import datetime
+import gc
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import replace
 from typing import Any, cast
 
@@ -20,6 +22,7 @@ from ..deployment import PROVIDER_PREFIX, Deployment, DeploymentFailed, Diagnost
 from ..plugins.package import Package, ProviderError, Surroundings, Target
 from ..plugins.schema import package_of, schema_of
 from ..plugins.values import Properties, masked, plain
+from ..tracing import without_stack_traces
 from .hooks import Hooks
 from .monitor import Monitor, Record, Setting
 from .providers import open_provider
@@ -83,8 +86,10 @@ def run(
         surroundings=Surroundings(now, skipped),
         progress=progress,
     )
+    without_stack_traces()
     # The SDK keeps everything about a run in context variables: a copy of the context leaves no trace for the next run.
-    record = contextvars.copy_context().run(_run, program, setting)
+    with _collecting_seldom():
+        record = contextvars.copy_context().run(_run, program, setting)
     deployment = Deployment(
         project=project,
         stack=stack,
@@ -99,6 +104,23 @@ def run(
     if errors:
         raise DeploymentFailed(errors, deployment)
     return deployment
+
+
+@contextlib.contextmanager
+def _collecting_seldom() -> Generator[None]:
+    """What is there already is not looked through for garbage, nor what a run makes while it makes it.
+
+    Nearly all of that lives until the run ends, and is more with every resource: looking through it again and again would
+    make each of a thousand resources dearer than each of a hundred.
+    """
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def _run(program: Callable[[], None], setting: Setting) -> Record:
