@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from ipaddress import IPv4Network
 from typing import Any
 
+from components.certificates import InternalCa
+from components.certificates import check as check_authority
 from components.cluster import cloud_init, user_data
 from components.cluster.machines import SERVERS, Machine
 from components.edge import check_names, check_plan
@@ -98,6 +100,13 @@ def check_regional(stack: str, block: RegionalStack, settings: Settings, sibling
         if sibling.stack != stack and sibling.region == block.region:
             problem = f"is the region of {sibling.file} too: two stacks would fight over its machines"
             yield Problem(f"{key}.region", block.region, problem, "give each stack a region of its own")
+    internal: InternalCa = {"generations": block.internal_ca.generations, "signs": block.internal_ca.signs}
+    for problem in check_authority(internal, None):
+        yield Problem(f"{key}.{problem.key}", problem.value, problem.problem, problem.remedy)
+    anchor = block.previous_mesh_anchor
+    if anchor is not None and "BEGIN CERTIFICATE" not in anchor:
+        remedy = "write the certificate that `pulumi stack output` of shared showed before its generation was raised"
+        yield Problem(f"{key}.previous_mesh_anchor", None, "is no certificate", remedy)
     if block.api.connect_to is not None and block.api.endpoint == "name":
         yield Problem(
             f"{key}.api.connect_to",

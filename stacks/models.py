@@ -280,6 +280,15 @@ class Api(Model):
     """Seconds between two looks at whether it is."""
 
 
+class InternalCa(Model):
+    """Generations of the region's internal root; how to renew it: docs/certificates.md."""
+
+    generations: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)] = [1]
+    """Those that are trusted."""
+    signs: Annotated[int, Field(ge=1)] = 1
+    """The one that signs."""
+
+
 class RegionalStack(Model):
     """``hetzner-platform:stack`` of a region's stack (prod, dr)."""
 
@@ -292,6 +301,9 @@ class RegionalStack(Model):
     protection: bool = True
     """Protect what must not be lost; false only to tear the stack down."""
     api: Api = Api()
+    internal_ca: InternalCa = InternalCa()
+    previous_mesh_anchor: str | None = None
+    """PEM of the mesh's anchor before, while it is renewed: docs/mesh.md."""
 
 
 class CustomRule(Model):

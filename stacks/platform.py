@@ -12,7 +12,7 @@ from components.cluster_network import ClusterNetwork, ClusterNetworkArgs
 from components.gpu import Gpu
 from components.ingress import Ingress, IngressArgs
 from components.layer import ChartPin, Layer
-from components.mesh import Mesh
+from components.mesh import Mesh, MeshArgs
 from components.metrics import Metrics
 from components.network import AddressPlan
 from components.policy import Policy
@@ -150,7 +150,12 @@ class Platform:
         )
 
     def _certificates(self, below: Layer) -> Certificates:
-        args: CertificatesArgs = {"cluster": self.name, "charts": self.charts}
+        internal = self.block.internal_ca
+        args: CertificatesArgs = {
+            "cluster": self.name,
+            "charts": self.charts,
+            "internal_ca": {"generations": internal.generations, "signs": internal.signs},
+        }
         acme = self.settings.platform.acme
         if acme is not None:
             args["acme"] = {
@@ -194,17 +199,15 @@ class Platform:
         return SecretStores(f"{self.name}-secrets", args, self.opts, after=certificates.ready_resources)
 
     def _mesh(self, below: Layer) -> Mesh:
-        return Mesh(
-            f"{self.name}-mesh",
-            {
-                "region": self.name,
-                "charts": self.charts,
-                "anchor": self.shared.secret("mesh_trust_anchor", "certificate"),
-                "anchor_key": self.shared.secret("mesh_trust_anchor", "private_key"),
-            },
-            self.opts,
-            after=below.ready_resources,
-        )
+        args: MeshArgs = {
+            "region": self.name,
+            "charts": self.charts,
+            "anchor": self.shared.secret("mesh_trust_anchor", "certificate"),
+            "anchor_key": self.shared.secret("mesh_trust_anchor", "private_key"),
+        }
+        if self.block.previous_mesh_anchor is not None:
+            args["previous_anchor"] = self.block.previous_mesh_anchor
+        return Mesh(f"{self.name}-mesh", args, self.opts, after=below.ready_resources)
 
     def _ingress(self, below: Layer) -> Ingress:
         limits = self.settings.platform.ingress

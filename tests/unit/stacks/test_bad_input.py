@@ -182,6 +182,8 @@ CASES: dict[str, list[tuple[str, Path_, object]]] = {
     "more administrators than a firewall rule takes": [
         (PROD, ("admin_cidrs",), [f"203.0.113.{n}/32" for n in range(101)])
     ],
+    "an internal root that signs before it is trusted": [(PROD, ("internal_ca",), {"generations": [1], "signs": 2})],
+    "a previous anchor of the mesh that is no certificate": [(PROD, ("previous_mesh_anchor",), "linkerd-old")],
     "an unknown region": [(PROD, ("region",), "fsn2")],
     "a region that two stacks claim": [(PROD, ("region",), "nbg1")],
     "an unknown role": [(PROD, ("role",), "main")],
