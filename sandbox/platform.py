@@ -103,7 +103,8 @@ class EngineOperator:
         progress(stack, "unprotect", "")
 
     def destroy(self, stack: str, progress: Progress) -> None:
-        self.engine.destroy(stack, progress=_of(stack, progress))
+        # Writing hundreds of resources anew for each that goes would be most of the work.
+        self.engine.destroy(stack, progress=_of(stack, progress), each_step_saved=False)
 
     def existing(self) -> list[str]:
         return [stack for stack in STACKS if stack in self._known]

@@ -214,16 +214,35 @@ class Engine:
         return self._run(["refresh", "--yes", "--skip-preview", *options], stack, progress)
 
     def destroy(
-        self, stack: str, *, options: Sequence[str] = (), progress: Callable[[str, str], None] = _silent
+        self,
+        stack: str,
+        *,
+        options: Sequence[str] = (),
+        progress: Callable[[str, str], None] = _silent,
+        each_step_saved: bool = True,
     ) -> Deployment:
         """Delete everything that the stack owns.
+
+        Args:
+            stack: Its name.
+            options: More arguments.
+            progress: Called with the operation and the URN of every step.
+            each_step_saved: Whether the state is written after every step, and not at the end alone. A run that is killed
+                in between then finds no longer what it had deleted; otherwise it deletes that again, which changes nothing.
 
         Raises:
             EngineError: something is protected, or failed.
         """
-        return self._run(["destroy", "--yes", "--skip-preview", *options], stack, progress)
+        more = {} if each_step_saved else {"PULUMI_SKIP_CHECKPOINTS": "true"}
+        return self._run(["destroy", "--yes", "--skip-preview", *options], stack, progress, more)
 
-    def _run(self, arguments: list[str], stack: str, progress: Callable[[str, str], None]) -> Deployment:
+    def _run(
+        self,
+        arguments: list[str],
+        stack: str,
+        progress: Callable[[str, str], None],
+        environment: Mapping[str, str] | None = None,
+    ) -> Deployment:
         log = self.directory / f"{stack}.events"
         log.unlink(missing_ok=True)
         reader = EventReader(log, progress)
@@ -233,7 +252,7 @@ class Engine:
         ]
         process = subprocess.Popen(
             command,
-            env=self._environment,
+            env=self._environment | dict(environment or {}),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
