@@ -102,11 +102,12 @@ class RegionCluster:
     def _consoles(self) -> str:
         return self.running.room.console(self._server.id)[-3000:]
 
-    def until(self, look: Callable[[], T], seconds: float = SECONDS, why: Callable[[], object] = lambda: "") -> T:
-        end = time.monotonic() + seconds
+    def until(self, look: Callable[[], T], why: Callable[[], object] = lambda: "", pause: float = 0.1) -> T:
+        """What is looked for, once it is there; looked for again after ``pause`` seconds."""
+        end = time.monotonic() + SECONDS
         while not (found := look()):
-            assert time.monotonic() < end, f"not within {seconds:.0f} s: {why()}"
-            time.sleep(0.1)
+            assert time.monotonic() < end, f"not within {SECONDS} s: {why()}"
+            time.sleep(pause)
         return found
 
     # -- asking

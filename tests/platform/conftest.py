@@ -17,17 +17,18 @@ from sandbox.world import Clock
 from tests.sandbox.machines.conftest import Running, tools
 
 from .cluster import RegionCluster, each_of
-from .composition import REGIONS, compose
+from .composition import REGIONS, Object, compose
 from .definitions import permissive
 from .services import Services
 
 
 @dataclass
 class Filled:
-    """A region's cluster, and what it took: names by kind; under ``refused`` what it did not take."""
+    """A region's cluster, and what it took: names by kind; under ``refused`` what it did not take. And what it warned of."""
 
     cluster: RegionCluster
     taken: dict[str, list[str]]
+    warnings: tuple[str, ...]
 
 
 @contextlib.contextmanager
@@ -63,7 +64,8 @@ def _filled(cluster: RegionCluster) -> Filled:
     cluster.define()
     for line in permissive(cluster.definitions):
         print(line)
-    return Filled(cluster, cluster.fill())
+    taken = cluster.fill()
+    return Filled(cluster, taken, tuple(cluster.warnings))
 
 
 @pytest.fixture(scope="session", params=REGIONS.values())
@@ -87,9 +89,33 @@ def helm(cluster: RegionCluster) -> Package:
 
 
 @pytest.fixture(scope="session")
-def services(cluster: RegionCluster) -> Services:
+def services(cluster: RegionCluster, counted: None) -> Services:
     """Tenants' services, once they are installed."""
+    del counted
     program = find_tool("helm")
     if program is None:
         pytest.skip("helm is neither on PATH nor in the cache: `make toolchain` gets it")
     return Services(cluster, program.path)
+
+
+@pytest.fixture(scope="session")
+def counted(cluster: RegionCluster) -> None:
+    """Tenants' quotas count custom kinds too. The controller manager looks for new kinds every half a minute; a quota that
+    it counted before is counted anew within five minutes, or when it changes.
+    """
+    served = {made.name for made in cluster.definitions}
+
+    def uncounted(quota: Object) -> set[str]:
+        counts = {key for key in quota["spec"]["hard"] if key.removeprefix("count/") in served}
+        return counts - set(quota["status"].get("used", {}))
+
+    def all_counted() -> bool:
+        waiting = [each for each in cluster.items("v1", "ResourceQuota") if uncounted(each)]
+        for each in waiting:
+            path = cluster.path("v1", "ResourceQuota", each["metadata"]["namespace"], each["metadata"]["name"])
+            for value in ("1", None):
+                patch = {"spec": {"hard": {"count/replicationcontrollers": value}}}
+                cluster.ask("PATCH", path, patch, kind="application/merge-patch+json")
+        return not waiting
+
+    cluster.until(all_counted, pause=1)

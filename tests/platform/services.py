@@ -55,8 +55,12 @@ class Services:
     def install(self) -> None:
         """Both, once."""
         if not self.done:
+            # What External Secrets would write, once somebody has put it into the store.
+            metadata = {"name": "users-database", "namespace": ACCOUNTS}
+            secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"PASSWORD": "none"}}
+            self.cluster.apply(secret)
             for name, namespace, given in (("users", ACCOUNTS, USERS), ("router", GATEWAY, ROUTER)):
-                answer = self.helm("install", name, namespace, given)
+                answer = self.helm("upgrade", name, namespace, given, "--install")
                 assert answer.returncode == 0, answer.stderr
         self.done = True
 

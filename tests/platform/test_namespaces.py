@@ -138,7 +138,7 @@ def test_every_tenants_namespace_has_its_quota_counted(cluster: RegionCluster) -
         name: {
             each["metadata"]["name"]
             for each in cluster.items("v1", "ResourceQuota", name)
-            if each["status"].get("hard")
+            if each["status"].get("used")
         }
         for name in names
     }

@@ -26,7 +26,7 @@ def test_how_many_there_are_of_each_kind_is_known(filled: Filled, golden: Callab
 
 def test_nothing_is_warned_of(filled: Filled) -> None:
     """A warning is an old version, a field that does nothing, or a pod template that its namespace would refuse."""
-    assert filled.cluster.warnings == []
+    assert filled.warnings == ()
 
 
 def test_the_api_server_holds_them(cluster: RegionCluster) -> None:

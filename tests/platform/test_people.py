@@ -89,13 +89,42 @@ def test_personas_may_do_no_more(cluster: RegionCluster) -> None:
     assert differing(cluster, REFUSED, False) == []
 
 
+def granted(rule: Object, verb: str, resource: str) -> bool:
+    """Whether one of the API server's rules grants it for objects of any name."""
+    group, _, rest = resource.rpartition(":")
+    plural, _, subresource = rest.partition("/")
+    resources = {"*", rest, *([f"*/{subresource}"] if subresource else [])}
+    return (
+        not rule.get("resourceNames")
+        and not {"*", verb}.isdisjoint(rule["verbs"])
+        and not {"*", group}.isdisjoint(rule["apiGroups"])
+        and not resources.isdisjoint(rule["resources"])
+    )
+
+
+def granted_rows(cluster: RegionCluster, table: str) -> list[tuple[str, ...]]:
+    """Rows of a table that the API server's list of somebody's rights grants. What is granted everywhere is in every namespace's."""
+    held: dict[tuple[str, str], list[Object]] = {}
+    found: list[tuple[str, ...]] = []
+    for row in rows(table):
+        persona, verb, resource, place = row
+        at = (persona, NAMES.get(place, place) or "default")
+        if at not in held:
+            held[at] = rules(cluster, who(persona), at[1])
+        if any(granted(rule, verb, resource) for rule in held[at]):
+            found.append(row)
+    return found
+
+
 def test_what_is_never_granted_is_granted_nowhere(cluster: RegionCluster) -> None:
     lines = NEVER.strip().splitlines()
     tenants = [f"{persona} {line} production staging cluster" for persona in TENANTS for line in lines]
     platform = [
         f"{persona} {line} production platform cluster" for persona in CONFIG["platform"]["personas"] for line in lines
     ]
-    assert differing(cluster, "\n".join([*tenants, *platform]), False) == []
+    assert granted_rows(cluster, "\n".join([*tenants, *platform])) == []
+    # The control: what is granted is found in these lists.
+    assert granted_rows(cluster, ALLOWED) == list(rows(ALLOWED))
 
 
 def test_the_configured_groups_are_bound_and_no_others(cluster: RegionCluster) -> None:
@@ -145,8 +174,17 @@ def test_a_tenant_has_no_right_in_any_namespace_that_is_not_its_own(cluster: Reg
     own = {(group, name) for tenant, mine in environments().items() for group in _own(tenant) for name in mine}
     tried = [(group, name) for group in sorted({group for group, _ in own}) for name in names]
     nothing = rules(cluster, STRANGER, "default")
-    more = {(group, name) for group, name in tried if rules(cluster, person(group), name) != nothing}
-    assert more == own
+    more = {(group, name): given for group, name in tried if (given := rules(cluster, person(group), name)) != nothing}
+    # Who leads a tenant writes its secrets: over a port of the engine's pods, once the engine knows who it is.
+    writers = {
+        (group, "openbao") for tenant in environments() for group in CONFIG["tenants"][tenant]["groups"]["admin"]
+    }
+    assert more.keys() == own | writers
+    for at in writers:
+        assert [each for each in more[at] if each not in nothing] == [
+            {"verbs": ["create"], "apiGroups": [""], "resources": ["pods/portforward"]},
+            {"verbs": ["get", "list"], "apiGroups": [""], "resources": ["services", "pods"]},
+        ]
     assert len(tried) == 6 * len(names)
 
 
@@ -231,6 +269,7 @@ def only(expected: dict[str, int]) -> dict[str, set[int]]:
     return {verb: {status} for verb, status in expected.items()}
 
 
+@pytest.mark.usefixtures("counted")
 def test_requests_of_a_tenants_groups_in_its_own_namespaces(cluster: RegionCluster) -> None:
     groups = CONFIG["tenants"]["accounts"]["groups"]
     admin, developer, viewer = (person(groups[role][0]) for role in ("admin", "developer", "viewer"))
@@ -246,9 +285,9 @@ def test_requests_of_a_tenants_groups_in_its_own_namespaces(cluster: RegionClust
 )
 def test_requests_of_a_tenants_groups_in_anothers_namespaces(cluster: RegionCluster, tenant: str, another: str) -> None:
     meant = [person(group) for group in sorted(_own(tenant))]
-    meant += [account(name, "argocd-sync") for name in environments()[tenant]]
-    for each, name in product(meant, environments()[another]):
-        assert told(cluster, each, name) == only(NOTHING), (each, name)
+    meant.append(account(environments()[tenant][0], "argocd-sync"))
+    name = environments()[another][0]
+    assert [each for each in meant if told(cluster, each, name) != only(NOTHING)] == []
 
 
 def test_what_argo_syncs_with_is_for_one_namespace_of_its_tenant(cluster: RegionCluster) -> None:
