@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 from components.layer import Workload, chart_values, own_values, workloads
 
@@ -50,12 +50,13 @@ def requested(region: Region, platform: Platform, prices: Prices) -> dict[str, l
     """What each layer runs in a region."""
     found = {"k3s": list(K3S)}
     for layer, names in charts(platform, with_gpu=bool(gpu_pools(region, prices))).items():
-        found[layer] = [workload for chart in names for workload in workloads(chart, _values(chart))]
+        found[layer] = [workload for chart in names for workload in chart_workloads(chart)]
     if region.load_balancer.targets != "servers":
         # The ingress controller runs where the load balancer leads.
         found["ingress"] = [replace(each, on="agents") for each in found["ingress"]]
     return found
 
 
-def _values(chart: str) -> Mapping[str, Any]:
-    return own_values(chart) if chart in OURS else chart_values(chart)
+def chart_workloads(chart: str) -> list[Workload]:
+    """What a chart runs with the values that never change; none of the others say how many or how large."""
+    return workloads(chart, own_values(chart) if chart in OURS else chart_values(chart))

@@ -1,0 +1,61 @@
+"""What the budget counts is what the regions install: the same charts, with the same replicas and requests."""
+
+from typing import Any
+
+import pytest
+
+from components.layer import Workload, merged, own_values, workloads
+from sandbox.deployment import Deployment
+from stacks import layers
+from stacks.settings import Reader
+
+from .conftest import Runner
+
+RELEASE = "kubernetes:helm.sh/v3:Release"
+
+
+def installed(deployment: Deployment) -> dict[str, list[Workload]]:
+    """What each release of a region runs, by its own values as they were registered."""
+    found: dict[str, list[Workload]] = {}
+    for release in deployment.by_type(RELEASE):
+        values = release.inputs.get("values") or {}
+        name = release.inputs["name"]
+        every = workloads(name, merged(own_values(name), values) if name in layers.OURS else values)
+        # What ends by itself holds its room for a moment only.
+        found[name] = [workload for workload in every if workload.kind != "Job"]
+    return found
+
+
+def counted(runner: Runner, region: str) -> dict[str, list[Workload]]:
+    """What the budget counts, by chart."""
+    reader = Reader(runner.directory)
+    settings = reader.settings()
+    assert settings is not None
+    with_gpu = bool(layers.gpu_pools(settings.regions[region], settings.prices))
+    names = [name for each in layers.charts(settings.platform, with_gpu=with_gpu).values() for name in each]
+    return {name: layers.chart_workloads(name) for name in names}
+
+
+CHOICES: dict[str, Any] = {
+    "as committed": lambda platform: None,
+    "an object store of SeaweedFS": lambda platform: platform["object_store"].update(kind="seaweedfs"),
+    "a vault in the cluster": lambda platform: platform["secrets"].update(engine="vault"),
+    "a vault elsewhere": lambda platform: platform["secrets"].update(
+        engine="vault", address="https://vault.example.com:8200"
+    ),
+}
+
+
+@pytest.mark.parametrize(("stack", "region"), [("prod", "fsn1"), ("dr", "nbg1")])
+@pytest.mark.parametrize("choice", CHOICES)
+def test_the_budget_counts_what_is_installed(choice: str, stack: str, region: str, runner: Runner) -> None:
+    runner.edit("config/platform.yaml", CHOICES[choice])
+    found = installed(runner.run(stack))
+    assert "cilium" in found
+    assert found == counted(runner, region)
+
+
+def test_the_budget_would_notice_another_number_of_replicas(runner: Runner) -> None:
+    found = installed(runner.run("dr"))
+    spoilt = {**found, "cert-manager": [Workload("cert-manager", "Deployment", 9, 20, 96)]}
+    assert spoilt != counted(runner, "nbg1")
