@@ -2,7 +2,8 @@
 
 A case (tests/policy/cases): ``base`` names a base object (bases.yaml; a pod unless told), ``set`` and ``unset`` change it by
 path (``spec/containers/0/image``, ``~1`` for a slash in a key), ``namespace`` moves it, ``as`` says who asks (else nobody does,
-as in an audit), ``operation`` what is asked (CREATE unless told). ``container`` changes a container: a bad one is tried in every
+as in an audit), ``operation`` what is asked (CREATE unless told) and ``was`` what an UPDATE finds there, written like the case
+itself (the same object unless told). ``container`` changes a container: a bad one is tried in every
 list of containers and in every kind that makes pods, unless ``lists`` names fewer.
 """
 
@@ -48,6 +49,7 @@ class Case:
     asked_by: dict[str, Any] | None = None
     operation: str = "CREATE"
     says: str = ""
+    was: dict[str, Any] | None = None
 
 
 def namespaces() -> list[dict[str, Any]]:
@@ -109,7 +111,8 @@ def cases(kind: str) -> list[Case]:
 
 def _cases(name: str, bad: bool, each: Mapping[str, Any]) -> Iterator[Case]:
     asked = {"username": "somebody", **each["as"]} if "as" in each else None
-    rest = (asked, each.get("operation", "CREATE"), each.get("says", ""))
+    was = changed({"base": each.get("base", "pod"), **each["was"]}) if "was" in each else None
+    rest = (asked, each.get("operation", "CREATE"), each.get("says", ""), was)
     if "container" not in each:
         yield Case(name, bad, changed(each), *rest)
     else:
@@ -148,6 +151,7 @@ def review(case: Case) -> dict[str, Any]:
             "operation": case.operation,
             "userInfo": case.asked_by or {"username": "somebody", "groups": ["system:authenticated"]},
             "object": case.object,
+            **({"oldObject": case.was or case.object} if case.operation == "UPDATE" else {}),
         },
     }
 

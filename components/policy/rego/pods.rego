@@ -3,10 +3,15 @@ package lib.pods
 # Kinds that hold a pod's template; the Pod itself decides, these are told earlier.
 templated := {"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController", "Job"}
 
-# What goes can no longer be mended: its finalizers must come off whatever it looks like.
+# What goes can no longer be mended: its finalizers must come off whatever it looks like. As long as one holds it, it goes on
+# running: what it is does not change on its way.
 leaving(review) if {
   review.operation == "UPDATE"
   review.object.metadata.deletionTimestamp
+  review.object.spec == review.oldObject.spec
+  every field in ["labels", "annotations"] {
+    object.get(review.object.metadata, field, {}) == object.get(review.oldObject.metadata, field, {})
+  }
 }
 
 pod(review) := review.object if {
@@ -36,19 +41,22 @@ lists := {"container": "containers", "init container": "initContainers", "epheme
 containers(review) := [{"what": what, "list": list, "spec": container} |
   some word, list in lists
   some container in object.get(spec(review), list, [])
-  what := sprintf("%s %q", [word, container.name])
+  what := sprintf("%s %q", [word, object.get(container, "name", "")])
 ]
 
-# Containers that a tenant wrote: the mesh puts its own ones in before policies look, made of one image and no other.
+# Containers that a tenant wrote: the mesh puts its own ones in before policies look, made of one image and no other, and
+# never into what runs already.
 own(review, mesh) := [container |
   some container in containers(review)
-  not injected(container.spec, mesh)
+  not injected(container, mesh)
 ]
 
 injected(container, mesh) if {
-  container.name in {"linkerd-proxy", "linkerd-network-validator"}
+  container.list != "ephemeralContainers"
+  container.spec.name in {"linkerd-proxy", "linkerd-network-validator"}
   some image in mesh
-  startswith(container.image, concat("", [image, ":"]))
+  [image, tag] = split(container.spec.image, ":")
+  regex.match(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$`, tag)
 }
 
 # Of the container, or else of its pod.
