@@ -92,7 +92,7 @@ def test_personas_may_do_no_more(cluster: RegionCluster) -> None:
 def granted(rule: Object, verb: str, resource: str) -> bool:
     """Whether one of the API server's rules grants it for objects of any name."""
     group, _, rest = resource.rpartition(":")
-    plural, _, subresource = rest.partition("/")
+    subresource = rest.partition("/")[2]
     resources = {"*", rest, *([f"*/{subresource}"] if subresource else [])}
     return (
         not rule.get("resourceNames")
