@@ -47,6 +47,9 @@ SAID = (
     "a certificate",
     "domains",
     "a route above it",
+    "every entry point",
+    "the plain entry point",
+    "one more entry point",
 )
 """Of the constraint's bad cases, those that the API server refuses too."""
 
@@ -176,6 +179,26 @@ def test_a_route_that_is_there_is_not_changed_to_anothers_host(routes: Any) -> N
     made["spec"]["routes"][0]["match"] = "Host(`vision.example.com`)"
     with pytest.raises(ApiException, match="tenant-hosts"):
         routes.replace(body=made, namespace=TENANT)
+
+
+def test_a_route_that_is_held_while_it_goes_is_not_changed_to_anothers_host(routes: Any) -> None:
+    """Traefik serves it until it is gone, and its tenant says with a finalizer when that is."""
+    thing = _named(suites.base("route"))
+    thing["metadata"]["finalizers"] = ["example.com/held"]
+    name = routes.create(body=thing, namespace=TENANT).metadata.name
+    routes.delete(name=name, namespace=TENANT)
+    going = routes.get(name=name, namespace=TENANT).to_dict()
+    assert going["metadata"]["deletionTimestamp"]
+    going["spec"]["routes"][0]["match"] = "Host(`vision.example.com`)"
+    with pytest.raises(ApiException, match="tenant-hosts"):
+        routes.replace(body=going, namespace=TENANT)
+    routes.patch(
+        body={"metadata": {"name": name, "finalizers": None}},
+        namespace=TENANT,
+        content_type="application/merge-patch+json",
+    )
+    with pytest.raises(ApiException, match="not found"):
+        routes.get(name=name, namespace=TENANT)
 
 
 @pytest.mark.parametrize("name", [name for name, case in NETWORK.items() if case.bad and name != "of Cilium"])
