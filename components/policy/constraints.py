@@ -187,24 +187,31 @@ def _computed(kind: str, rules: Rules) -> dict[str, Any]:
     return every.get(kind, {})
 
 
+_WORKLOADS: Final = "platform-workloads"
+
+
 def admission(platform_namespaces: Sequence[str] = PLATFORM_NAMESPACES) -> list[Manifest]:
-    """Policies that hold while Gatekeeper is away, each with its binding: which hosts a tenant's route takes, and whom a
-    tenant's network policy lets in.
+    """Policies that hold while Gatekeeper is away, each with its binding: which hosts a tenant's route takes, whom a
+    tenant's network policy lets in, and what an operator changes of the platform's workloads.
     """
     made: list[Manifest] = []
     for path in sorted((HERE / "admission").glob("*.yaml")):
         policy: Manifest = read("admission", path.name)
-        made += [policy, _bound(policy["metadata"]["name"], platform_namespaces)]
+        name = policy["metadata"]["name"]
+        made += [policy, _bound(name, "In" if name == _WORKLOADS else "NotIn", platform_namespaces)]
     by_name = {each["metadata"]["name"]: each["spec"] for each in made if each["kind"] == "ValidatingAdmissionPolicy"}
     asked = f"!request.userInfo.groups.exists(group, group in {json.dumps(PLATFORM_USERS)})"
     flows = by_name["tenant-network-policies"]
     flows["matchConditions"] = [{"name": "asked-by-others", "expression": asked}]
+    # Controllers write what they run, each with its own rights.
+    people = f"!request.userInfo.username.startsWith('system:') && {asked}"
+    by_name[_WORKLOADS]["matchConditions"] = [{"name": "asked-by-people", "expression": people}]
     flows["variables"] = [{"name": "callers", "expression": json.dumps(MESH_CALLERS)}]
     return made
 
 
-def _bound(policy: str, platform_namespaces: Sequence[str]) -> Manifest:
-    outside = {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": sorted(platform_namespaces)}
+def _bound(policy: str, operator: Literal["In", "NotIn"], platform_namespaces: Sequence[str]) -> Manifest:
+    where = {"key": "kubernetes.io/metadata.name", "operator": operator, "values": sorted(platform_namespaces)}
     return {
         "apiVersion": "admissionregistration.k8s.io/v1",
         "kind": "ValidatingAdmissionPolicyBinding",
@@ -212,7 +219,7 @@ def _bound(policy: str, platform_namespaces: Sequence[str]) -> Manifest:
         "spec": {
             "policyName": policy,
             "validationActions": ["Deny"],
-            "matchResources": {"namespaceSelector": {"matchExpressions": [outside]}},
+            "matchResources": {"namespaceSelector": {"matchExpressions": [where]}},
         },
     }
 

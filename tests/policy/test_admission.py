@@ -287,6 +287,82 @@ def test_who_breaks_the_glass_mends_network_policies(
             time.sleep(0.1)
 
 
+@pytest.fixture(scope="session")
+def operated(plane: ControlPlane, kinds: dynamic.DynamicClient, in_force: None) -> Any:
+    """Deployments as whoever mends them writes them, with the policy in force; and one of the platform's."""
+    given: Any = kinds.resources.get(api_version="apps/v1", kind="Deployment")
+    given.create(body=_named_as("engine"), namespace=PLATFORM)
+    rules = [{"apiGroups": ["apps"], "resources": ["deployments", "deployments/scale"], "verbs": ["get", "patch"]}]
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "mends"}
+    for kind, rest in (
+        ("Role", {"rules": rules}),
+        ("RoleBinding", {"roleRef": role, "subjects": [{"kind": "User", "name": "operator"}]}),
+    ):
+        made = kinds.resources.get(api_version="rbac.authorization.k8s.io/v1", kind=kind)
+        made.create(body={"metadata": {"name": "mends"}, **rest}, namespace=PLATFORM)
+    asked = dynamic.DynamicClient(requests_of(plane, "operator", ["system:authenticated"]))
+    made = asked.resources.get(api_version="apps/v1", kind="Deployment")
+    deadline = time.monotonic() + WAIT_SECONDS
+    while "platform-workloads" not in (said := _patched(made, {"template": {"spec": {"hostNetwork": True}}})):
+        assert time.monotonic() < deadline, said
+        time.sleep(0.1)
+    return made
+
+
+def _named_as(name: str) -> dict[str, Any]:
+    labels = {"app": name}
+    container = {"name": "app", "image": "registry.example.com/app:1"}
+    template = {"metadata": {"labels": labels, "annotations": {"a": "b"}}, "spec": {"containers": [container]}}
+    return {"metadata": {"name": name}, "spec": {"selector": {"matchLabels": labels}, "template": template}}
+
+
+def _patched(deployments: Any, spec: dict[str, Any]) -> str:
+    """What the API server says against it; nothing when it takes it."""
+    try:
+        deployments.patch(
+            body={"metadata": {"name": "engine"}, "spec": spec},
+            namespace=PLATFORM,
+            content_type="application/strategic-merge-patch+json",
+        )
+    except ApiException as error:
+        return str(error.body)
+    return ""
+
+
+ESCALATIONS: dict[str, dict[str, Any]] = {
+    "another image": {"spec": {"containers": [{"name": "app", "image": "registry.example.com/mine:1"}]}},
+    "another command": {"spec": {"containers": [{"name": "app", "command": ["sh"]}]}},
+    "another container": {"spec": {"containers": [{"name": "mine", "image": "registry.example.com/mine:1"}]}},
+    "one more before it": {"spec": {"initContainers": [{"name": "mine", "image": "registry.example.com/mine:1"}]}},
+    "a probe that runs": {"spec": {"containers": [{"name": "app", "livenessProbe": {"exec": {"command": ["sh"]}}}]}},
+    "a variable": {"spec": {"containers": [{"name": "app", "env": [{"name": "LD_PRELOAD", "value": "/tmp/a"}]}]}},
+    "another account": {"spec": {"serviceAccountName": "mine"}},
+    "a Secret": {"spec": {"volumes": [{"name": "mine", "secret": {"secretName": "unseal"}}]}},
+    "another proxy": {"metadata": {"annotations": {"config.linkerd.io/proxy-image": "registry.example.com/mine"}}},
+    "an annotation fewer": {"metadata": {"annotations": {"a": None}}},
+    "another label": {"metadata": {"labels": {"hetzner-platform/internet": "allowed"}}},
+}
+
+
+@pytest.mark.parametrize("template", ESCALATIONS.values(), ids=ESCALATIONS.keys())
+def test_who_mends_a_workload_does_not_become_it(template: dict[str, Any], operated: Any) -> None:
+    assert "platform-workloads" in _patched(operated, {"template": template})
+
+
+def test_who_mends_a_workload_restarts_and_scales_it(operated: Any) -> None:
+    restart = {"metadata": {"annotations": {"kubectl.kubernetes.io/restartedAt": "2026-01-01T00:00:00Z"}}}
+    assert _patched(operated, {"template": restart, "replicas": 2}) == ""
+    assert (
+        _patched(operated, {"template": {"metadata": {"annotations": {"kubectl.kubernetes.io/restartedAt": None}}}})
+        == ""
+    )
+
+
+def test_the_deployment_itself_changes_what_runs(operated: Any, kinds: dynamic.DynamicClient) -> None:
+    given: Any = kinds.resources.get(api_version="apps/v1", kind="Deployment")
+    assert _patched(given, {"template": ESCALATIONS["another command"]}) == ""
+
+
 def test_cilium_has_policies_of_the_platform_alone(
     plane: ControlPlane, kinds: dynamic.DynamicClient, in_force: None
 ) -> None:

@@ -165,7 +165,8 @@ platform-admin     create,update,patch,delete   networking.k8s.io:networkpolicie
 sre-oncall         create,update,patch,delete   networking.k8s.io:networkpolicies                 production platform cluster
 auditor            create,update,patch,delete   networking.k8s.io:networkpolicies                 production platform cluster
 ci-pusher          create,update,patch,delete   networking.k8s.io:networkpolicies                 production platform cluster
-platform-operator  create                       pods,apps:deployments,batch:jobs                  production cluster
+platform-operator  create                       pods,apps:deployments,batch:jobs                  production platform cluster
+platform-operator  create,patch,update,delete   configmaps                                        production platform cluster
 platform-operator  patch,update                 apps:deployments,configmaps                       production cluster
 platform-operator  create,get                   pods/exec                                         production platform
 platform-operator  patch,update,delete          nodes                                             cluster
