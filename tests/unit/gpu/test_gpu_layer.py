@@ -50,7 +50,9 @@ def test_everything_runs_on_gpu_machines_alone() -> None:
     for values in (plugin, plugin["nfd"]["worker"], exporter):
         assert values["tolerations"] == [TAINT]
     placed = {workload.name: workload.on for chart in CHARTS for workload in workloads(chart, chart_values(chart))}
-    assert {name for name, place in placed.items() if place != "gpu"} == {"node-feature-discovery-master"}
+    assert {name for name, place in placed.items() if place != "gpu"} == {
+        "nvidia-device-plugin-node-feature-discovery-master"
+    }
 
 
 def test_a_gpu_is_shared_by_as_many_pods_as_the_configuration_says() -> None:
