@@ -28,6 +28,7 @@ _TYPED: Final[Mapping[tuple[str, str], Any]] = {
     ("v1", "ServiceAccount"): kubernetes.core.v1.ServiceAccount,
     ("apps/v1", "Deployment"): kubernetes.apps.v1.Deployment,
     ("node.k8s.io/v1", "RuntimeClass"): kubernetes.node.v1.RuntimeClass,
+    ("policy/v1", "PodDisruptionBudget"): kubernetes.policy.v1.PodDisruptionBudget,
     ("rbac.authorization.k8s.io/v1", "ClusterRole"): kubernetes.rbac.v1.ClusterRole,
     ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding"): kubernetes.rbac.v1.ClusterRoleBinding,
     ("rbac.authorization.k8s.io/v1", "Role"): kubernetes.rbac.v1.Role,
