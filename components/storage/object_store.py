@@ -176,6 +176,8 @@ class ObjectStore(Layer):
             # It reads them when it starts.
             "podAnnotations": {"hetzner-platform/identities": revision(files)},
         }
+        for budget in seaweedfs_budgets():
+            self.manifest(budget, namespace)
         pin = args.get("charts", {})["seaweedfs"]
         self.install("seaweedfs", pin, OBJECT_STORE, values=values, needs=[namespace, secret], timeout=_TIMEOUT)
 
@@ -232,6 +234,24 @@ def seaweedfs_values(tenants: Sequence[TenantBuckets], volume_gb: int, storage_c
         "volume": {"dataDirs": [drive]},
         "s3": {"createBuckets": buckets},
     }
+
+
+def seaweedfs_budgets() -> list[dict[str, Any]]:
+    """Of each part one pod may be evicted at a time: what is kept twice stays readable. The chart has no such budgets."""
+    return [
+        {
+            "apiVersion": "policy/v1",
+            "kind": "PodDisruptionBudget",
+            "metadata": {"name": f"seaweedfs-{part}", "namespace": OBJECT_STORE},
+            "spec": {
+                "maxUnavailable": 1,
+                "selector": {
+                    "matchLabels": {"app.kubernetes.io/name": "seaweedfs", "app.kubernetes.io/component": part}
+                },
+            },
+        }
+        for part in ("master", "volume", "filer", "s3")
+    ]
 
 
 def _storage_class(args: ObjectStoreArgs) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from components.layer import Pods, policies
+from components.layer import Pods, policies, requests
 from components.problem import ProblemsError
 from components.storage import ObjectStore, TenantBucket, TenantBuckets
 from components.storage.object_store import OBJECT_STORE, store_flows
@@ -129,6 +129,17 @@ def test_seaweedfs_reads_its_identities_from_a_secret_and_starts_anew_with_them(
     assert "[secret]" not in json.dumps(told)
     assert "password of" not in json.dumps(told)
     assert recording.exports["endpoint"] == "http://seaweedfs-s3.object-store.svc.cluster.local:8333"
+
+
+def test_of_each_part_of_seaweedfs_one_pod_may_be_evicted_at_a_time() -> None:
+    made = {
+        each.inputs["spec"]["selector"]["matchLabels"]["app.kubernetes.io/component"]: each.inputs["spec"]
+        for each in store("seaweedfs").resources.values()
+        if each.type.endswith(":PodDisruptionBudget")
+    }
+    listed = {entry["labels"]["app.kubernetes.io/component"] for entry in requests.listed()["seaweedfs"]}
+    assert set(made) == listed
+    assert {spec["maxUnavailable"] for spec in made.values()} == {1}
 
 
 def test_no_part_of_seaweedfs_keeps_anything_on_its_machine() -> None:
