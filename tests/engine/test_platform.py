@@ -130,10 +130,8 @@ def test_every_pod_was_placed_by_the_scheduler_and_runs(platform: Project) -> No
     assert {
         name: phase for name, phase in phases.items() if phase != ("Succeeded" if name in jobs else "Running")
     } == {}
-    # Every release but those of definitions alone has pods.
     namespaces = {each["inputs"]["namespace"] for each in of_type(platform, RELEASE).values()}
-    without = {"gpu"}  # no machine with a GPU has joined
-    assert namespaces - {pod.metadata.namespace for pod in pods} == without
+    assert namespaces <= {pod.metadata.namespace for pod in pods}
 
 
 def owner(pod: Any) -> str:

@@ -2,8 +2,10 @@
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import hcloud
 import pytest
@@ -15,8 +17,10 @@ from sandbox import inprocess
 from sandbox.clouds import Options, ThreadedClouds
 from sandbox.deployment import Deployment
 from sandbox.scratch import STACKS, read
+from stacks.platform import Platform
 from stacks.program import main
 from stacks.settings import PROJECT, SHARED
+from tests import machines_alone
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -106,8 +110,19 @@ class Runner:
         """Change config/regions.yaml."""
         return self.edit("config/regions.yaml", change)
 
-    def run(self, stack: str, *, preview: bool = True, outputs: Mapping[str, Any] | None = None) -> Deployment:
-        """Preview a stack, or make it."""
+    def run(
+        self,
+        stack: str,
+        *,
+        preview: bool = True,
+        outputs: Mapping[str, Any] | None = None,
+        layers: bool = True,
+    ) -> Deployment:
+        """Preview a stack, or make it; without what runs in its cluster where a test is about machines alone."""
+        with nullcontext() if layers else patch.object(Platform, "build", machines_alone.nothing):
+            return self._run(stack, preview=preview, outputs=outputs)
+
+    def _run(self, stack: str, *, preview: bool, outputs: Mapping[str, Any] | None) -> Deployment:
         scratch = read(self.directory, stack).against(self.access)
         known = {} if stack == SHARED else {f"organization/{PROJECT}/{SHARED}": outputs or shared_outputs()}
         return inprocess.run(
@@ -160,3 +175,9 @@ def committed(committed_runner: Runner, clouds: ThreadedClouds) -> dict[str, Dep
         return {stack: committed_runner.run(stack) for stack in STACKS}
     finally:
         clouds.call(lambda: catalogue.stock(everything=True))
+
+
+@pytest.fixture(scope="session")
+def committed_machines(committed_runner: Runner) -> Deployment:
+    """The stack prod as committed, without what runs in its cluster."""
+    return committed_runner.run("prod", layers=False)
