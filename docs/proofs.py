@@ -40,13 +40,37 @@ NOT_PROVEN = """
 - Nothing has run on a real Hetzner or Cloudflare account, and no official provider plugin has been used.
 - No k3s has started: its etcd and API server have, with the arguments and files that k3s would give them. No container has run: pods
   of the sandbox are scheduled by a real scheduler and run in name only.
-- Upstream's charts cannot be fetched where this was built. Their values are held to the charts' own values files and schemas, our
-  custom resources to their real definitions; what is installed in the sandbox are stand-ins of the same name, made of
-  `charts/workloads.yaml`. So the scheduling, the requests and the order are proven of our transcription of the charts.
+- Upstream's packaged charts cannot be fetched where this was built, and tests have none. Their values are held to the charts' own
+  values files and schemas, our custom resources to their real definitions; what is installed in the sandbox are stand-ins of the
+  same name, made of `charts/workloads.yaml`. What stands there was compared by hand: see below.
 - Cilium, Longhorn, Linkerd, Traefik, cert-manager, External Secrets and Gatekeeper's webhook have not run: their rules were checked
   by `gator`, by connectivity analysis, and by a checker that reads the ingress as Traefik would.
 - Prices are of the date in `config/prices.yaml`. That Hetzner's object storage honours bucket policies by access key is reported by
   others, not tried.
+
+## Read by hand
+
+On 2026-11-28 the sources of every pinned chart, at the commit of its release, were rendered by Helm 3.21 for Kubernetes 1.36 with the
+values that `prod` and `dr` compute, and those of the engine `vault` and the store `seaweedfs`; no test repeats it. Compared: names,
+kinds, replicas, requests, anti-affinity, host network, labels and ports with `charts/workloads.yaml`; every pod of a release with its
+namespace's Pod Security level; ports of Services, webhooks and hooks with the flows; every Secret, ConfigMap and account that a pod
+names; failure policies, disruption budgets, roles that read Secrets, images, and the size of Helm's own record. Not rendered: the
+definitions of External Secrets, which only its packages have. What Longhorn's manager starts by itself is in no chart.
+
+| charts | sources |
+|---|---|
+| cilium | `cilium/charts` 3934d0b |
+| hcloud-cloud-controller-manager, hcloud-csi | `hetznercloud/hcloud-cloud-controller-manager` cfbbbd9, `hetznercloud/csi-driver` 3186e78 |
+| longhorn | `longhorn/longhorn` f349c09 |
+| cert-manager, trust-manager | `cert-manager/cert-manager` 24e3319, `cert-manager/trust-manager` 75590d0 |
+| metrics-server, prometheus-operator-crds | `kubernetes-sigs/metrics-server` 842dcc8, `prometheus-community/helm-charts` 4529d7b |
+| external-secrets, reloader | `external-secrets/external-secrets` cc5bfbc, `stakater/Reloader` 655a2b3 |
+| openbao, vault | `openbao/openbao-helm` 6b4437b, `hashicorp/vault-helm` aa1c92e |
+| linkerd2-cni, linkerd-crds, linkerd-control-plane | `linkerd/linkerd2` 7977d50 |
+| traefik | `traefik/traefik-helm-chart` a8a66d0 |
+| gatekeeper | `open-policy-agent/gatekeeper` cdf332c |
+| nvidia-device-plugin, dcgm-exporter | `NVIDIA/k8s-device-plugin` 1b826ac, `NVIDIA/dcgm-exporter` 691c927 |
+| seaweedfs | `seaweedfs/seaweedfs` 3563738 |
 """
 
 
