@@ -128,10 +128,13 @@ class Region(Model):
     """An etcd snapshot to start from, when all servers get a new generation in one deployment."""
 
 
+SAFE_ADDRESS = r"^https://[^\s?#@]+$"
+
+
 class Oidc(Model):
     """An OpenID Connect provider whose tokens the clusters' API takes: see docs/access.md."""
 
-    issuer: Annotated[str, Field(pattern=r"^https://[^\s?#@]+$")]
+    issuer: Annotated[str, Field(pattern=SAFE_ADDRESS)]
     """Its address, exactly as in its tokens' ``iss``."""
     client_id: Annotated[str, Field(pattern=r"^\S+$")]
     """Whom its tokens are for (``aud``)."""

@@ -4,11 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from .models import Model, Name
+from .models import SAFE_ADDRESS, Model, Name
 
 Enforcement = Literal["dryrun", "warn", "deny"]
 ADDRESS = r"^https?://[^\s?#@]+$"
-SAFE_ADDRESS = r"^https://[^\s?#@]+$"
 REGISTRY = r"^[a-z0-9.-]+(:\d+)?(/[a-z0-9._/-]+)?/$"
 EMAIL = r"^[^@\s]+@[^@\s]+\.[a-z]+$"
 

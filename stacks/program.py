@@ -48,6 +48,11 @@ def warn(stack: str, block: SharedStack | RegionalStack, settings: Settings) -> 
     examples = list(placeholders(stack, block, settings))
     if examples:
         pulumi.log.warn("Still the repository's examples, to be replaced before a deployment: " + "; ".join(examples))
+    if settings.access.oidc is None and (settings.platform.personas or settings.tenants.tenants):
+        pulumi.log.warn(
+            f"{ACCESS_FILE} names no identity provider (oidc): the groups of personas and tenants match nobody, and only "
+            "the administrator's certificate opens the clusters. docs/access.md"
+        )
     if not block.protection:
         pulumi.log.warn(
             "protection is off: this deployment lifts it from everything that must not be lost. Only to tear down."

@@ -16,8 +16,8 @@ from pydantic_core import ErrorDetails
 
 from components.problem import Problem
 
-from .models import RELEASED, REPOSITORY, Access, Prices, Region, RegionalStack, SharedStack, Versions
-from .platform_models import ADDRESS, EMAIL, REGISTRY, SAFE_ADDRESS, Platform
+from .models import RELEASED, REPOSITORY, SAFE_ADDRESS, Access, Prices, Region, RegionalStack, SharedStack, Versions
+from .platform_models import ADDRESS, EMAIL, REGISTRY, Platform
 from .problems import ConfigProblem, ConfigurationError
 from .tenant_models import TenantSettings, read_tenants
 

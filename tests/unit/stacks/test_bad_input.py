@@ -204,6 +204,10 @@ CASES: dict[str, list[tuple[str, Path_, object]]] = {
     "a region without an access key": [(SHARED, ("object_storage", "site_access_key_ids", "nbg1"), GONE)],
     "an access key of no region": [(SHARED, ("object_storage", "site_access_key_ids", "hel1"), "EXAMPLEKEYHEL1000000")],
     "a generation of no secret": [(SHARED, ("secret_generations",), {"data_cas": 2})],
+    "an identity provider without TLS": [
+        (ACCESS, ("oidc",), {"issuer": "http://login.example.com", "client_id": "kubernetes"})
+    ],
+    "an identity provider for nobody": [(ACCESS, ("oidc",), {"issuer": "https://login.example.com"})],
     "an SSH key that is none": [(ACCESS, ("ssh_keys", "example"), "AAAAC3NzaC1lZDI1NTE5")],
     "no SSH key": [(ACCESS, ("ssh_keys",), {})],
     "a k3s version that is none": [(VERSIONS, ("k3s", "version"), "1.36.4")],
