@@ -119,3 +119,11 @@ def counted(cluster: RegionCluster) -> None:
         return not waiting
 
     cluster.until(all_counted, pause=1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The first test of a region waits for its cluster; this computer may be busy."""
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.timeout(400))
