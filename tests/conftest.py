@@ -29,6 +29,7 @@ INTEGRATION = (
     "tests/network",
     "tests/openbao",
     "tests/platform",
+    "tests/platform",
     "tests/policy",
     "tests/sandbox/controllers",
     "tests/sandbox/kubernetes",
