@@ -29,7 +29,6 @@ INTEGRATION = (
     "tests/network",
     "tests/openbao",
     "tests/platform",
-    "tests/platform",
     "tests/policy",
     "tests/sandbox/controllers",
     "tests/sandbox/kubernetes",
