@@ -294,7 +294,7 @@ def test_a_wrong_region_is_not_called_unknown_as_well(edited: Edited) -> None:
     [
         (REGIONS, "fsn1: {location: fsn1, index: 5, servers: {type: cx33, nodes: '1'}}\n", "fsn1", "5 and 29"),
         (PROD, "    role: standby\n", "role", "5 and 9"),
-        (ACCESS, "  example: ssh-ed25519 AAAA other\n", "example", "4 and 5"),
+        (ACCESS, "  example: ssh-ed25519 AAAA other\n", "example", "7 and 8"),
     ],
 )
 def test_a_key_that_stands_twice_is_refused(file: str, addition: str, key: str, lines: str, edited: Edited) -> None:
