@@ -14,10 +14,10 @@ import yaml
 from components.mesh import metrics_policy
 from components.tenancy import reach_label
 from sandbox.toolchain import find_tool
+from tests import upstream
 
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "charts/service"
-UPSTREAM = ROOT.parent / "shared" / "upstream"
 NAMESPACE = "orders-production"
 Golden = Callable[[str, str], None]
 Values = dict[str, Any]
@@ -49,8 +49,6 @@ FULL: Values = MINIMAL | {
 GPU: Values = MINIMAL | {"gpus": 1, "replicas": 1, "metrics": {"enabled": True, "port": 9090, "path": "/metrics"}}
 WORKER: Values = MINIMAL | {"kind": "worker", "probes": {"command": ["/app", "healthy"]}, "preStopSeconds": 0}
 EXAMPLES = {"minimal": MINIMAL, "full": FULL, "gpu": GPU, "worker": WORKER}
-
-here = pytest.mark.skipif(not UPSTREAM.is_dir(), reason=f"the definitions are not here: {UPSTREAM}")
 
 
 def helm(command: str, *arguments: str, values: Values) -> subprocess.CompletedProcess[str]:
@@ -317,14 +315,14 @@ def test_every_value_has_its_rule_and_every_rule_its_value() -> None:
 # --- custom resources against their definitions
 
 DEFINITIONS = {
-    "AuthorizationPolicy": "linkerd-crds/crds/authorizationpolicies.policy.linkerd.io.yaml",
-    "ExternalSecret": "external-secrets/crds/externalsecrets.external-secrets.io.yaml",
-    "HTTPRoute": "linkerd-crds/crds/httproutes.policy.linkerd.io.yaml",
-    "IngressRoute": "traefik/crds/ingressroutes.traefik.io.yaml",
-    "MeshTLSAuthentication": "linkerd-crds/crds/meshtlsauthentications.policy.linkerd.io.yaml",
-    "ScaledObject": "keda/crds/scaledobjects.keda.sh.yaml",
-    "Server": "linkerd-crds/crds/servers.policy.linkerd.io.yaml",
-    "ServiceMonitor": "prometheus-operator-crds/crds/servicemonitors.monitoring.coreos.com.yaml",
+    "AuthorizationPolicy": "linkerd-crds/authorizationpolicies.policy.linkerd.io",
+    "ExternalSecret": "external-secrets/externalsecrets.external-secrets.io",
+    "HTTPRoute": "linkerd-crds/httproutes.policy.linkerd.io",
+    "IngressRoute": "traefik/ingressroutes.traefik.io",
+    "MeshTLSAuthentication": "linkerd-crds/meshtlsauthentications.policy.linkerd.io",
+    "ScaledObject": "keda/scaledobjects.keda.sh",
+    "Server": "linkerd-crds/servers.policy.linkerd.io",
+    "ServiceMonitor": "prometheus-operator-crds/servicemonitors.monitoring.coreos.com",
 }
 
 
@@ -334,11 +332,9 @@ def test_the_examples_hold_every_custom_resource_of_the_chart() -> None:
     assert kinds - DEFINITIONS.keys() == {"NetworkPolicy"}
 
 
-@here
 @pytest.mark.parametrize("kind", DEFINITIONS)
 def test_custom_resources_fit_their_definitions(kind: str) -> None:
-    definition = yaml.safe_load((UPSTREAM / DEFINITIONS[kind]).read_text(encoding="utf-8"))
-    versions = {each["name"]: each["schema"]["openAPIV3Schema"] for each in definition["spec"]["versions"]}
+    versions = upstream.versions(DEFINITIONS[kind])
     for values in EXAMPLES.values():
         for each in all_of(kind, values):
             schema = strict(versions[each["apiVersion"].partition("/")[2]]["properties"]["spec"])

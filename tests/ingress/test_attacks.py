@@ -10,6 +10,7 @@ import pytest
 
 from components.ingress import IDENTITY_HEADERS
 from sandbox.toolchain import find_tool
+from tests import upstream
 
 from .attack import BACKEND_PORT, BANK, SHOP, STRANGER, VISITOR, Refused, World
 from .dump import Object
@@ -17,7 +18,6 @@ from .objects import route
 
 pytestmark = pytest.mark.engine
 
-DEFINITIONS = Path(__file__).resolve().parents[3] / "shared" / "upstream" / "traefik" / "crds"
 FORGED = {
     **dict.fromkeys(IDENTITY_HEADERS, "root"),
     "x-auth-request-user": "root",
@@ -31,9 +31,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     traefik = shutil.which("traefik")
     if traefik is None:
         pytest.skip("traefik is not on PATH: its modules cannot be built from the Go proxy, so nothing here brings it")
-    definitions = sorted(DEFINITIONS.glob("*.traefik.io.yaml"))
-    if not definitions:
-        pytest.skip(f"Traefik's own definitions are not here: {DEFINITIONS}")
+    definitions = sorted(upstream.required("traefik/crds").glob("*.traefik.io.yaml"))
     binaries: dict[str, Path] = {}
     for name in ("etcd", "kube-apiserver"):
         tool = find_tool(name)

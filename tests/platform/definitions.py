@@ -3,16 +3,15 @@
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import yaml
 
 from sandbox.charts import PARSER, Definition, read_definitions
 from sandbox.controllers.constraints import definition as constraint_definition
+from tests.upstream import UPSTREAM
 
 Object = dict[str, Any]
-UPSTREAM = Path(__file__).resolve().parents[3] / "shared" / "upstream"
 
 CHARTS = {
     "cert-manager.io": "cert-manager",

@@ -11,9 +11,9 @@ from sandbox.charts import ChartError, Definition, definitions, objects, read_de
 from sandbox.plugins.package import ProviderError, Surroundings, Target
 from sandbox.plugins.packages import open_package
 from sandbox.plugins.server import surroundings_from_environment
+from tests import upstream
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-UPSTREAM = CHECKOUT.parent / "shared" / "upstream"
 # The definitions are megabytes: without the C parser they take half a minute.
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -227,23 +227,12 @@ def test_real_definitions_take_the_place_of_ours(tmp_path: Path) -> None:
     assert definitions("trust-manager", {"crds": {"enabled": False}}, tmp_path) == ([], [])
 
 
-def needs(path: str) -> Path:
-    if not (UPSTREAM / path).exists():
-        pytest.skip(f"the releases' own definitions are not here: {UPSTREAM / path}")
-    return UPSTREAM / path
-
-
-def of_chart(chart: str, group: str) -> Path:
-    source = "gateway-api" if group == "gateway.networking.k8s.io" else chart
-    return needs(f"{source}/crds")
-
-
 @pytest.mark.parametrize(
     "ours", [each for each in read_definitions() if each.chart != "cilium"], ids=lambda each: each.name
 )
 def test_definitions_are_named_and_versioned_as_upstreams(ours: Definition) -> None:
-    text = (of_chart(ours.chart, ours.group) / f"{ours.name}.yaml").read_text()
-    spec: Any = yaml.load(text, Loader=LOADER)["spec"]
+    source = "gateway-api" if ours.group == "gateway.networking.k8s.io" else ours.chart
+    spec = upstream.definition(f"{source}/{ours.name}")["spec"]
     served = [each["name"] for each in spec["versions"] if each["served"]]
     [stored] = [each for each in spec["versions"] if each["storage"]]
     assert (ours.group, ours.kind, ours.plural) == (spec["group"], spec["names"]["kind"], spec["names"]["plural"])
@@ -254,7 +243,7 @@ def test_definitions_are_named_and_versioned_as_upstreams(ours: Definition) -> N
 
 
 def test_ciliums_definitions_hold_every_kind_whose_schema_is_known() -> None:
-    schemas = needs("cilium/schemas")
+    schemas = upstream.required("cilium/schemas")
     known = {
         (each.kind.lower(), version)
         for each in read_definitions()
@@ -266,8 +255,7 @@ def test_ciliums_definitions_hold_every_kind_whose_schema_is_known() -> None:
 
 
 def test_every_chart_with_definitions_has_one_on_the_list() -> None:
-    needs("index.yaml")
-    index: Any = yaml.load((UPSTREAM / "index.yaml").read_text(), Loader=LOADER)["charts"]
+    index = upstream.index()
     pins: Any = yaml.safe_load((CHECKOUT / "config" / "versions.yaml").read_text())["charts"]
     defining = {chart for chart in pins if index.get(chart, {}).get("crds")}
     assert defining <= {each.chart for each in read_definitions()}

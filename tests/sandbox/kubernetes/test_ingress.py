@@ -4,20 +4,19 @@ import base64
 import gzip
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import yaml
 from kubernetes import client, dynamic
 from kubernetes.client.exceptions import ApiException
 
+from tests import upstream
 from tests.ingress.checker import Expected, load, violations
 from tests.ingress.dump import RELEASE, Dump, Object
 from tests.ingress.objects import BALANCER, authority_of, deployment, dump_of, route, tenants
 
 pytestmark = pytest.mark.engine
 
-DEFINITIONS = Path(__file__).resolve().parents[4] / "shared" / "upstream" / "traefik" / "crds"
 GROUP = "traefik.io"
 SECONDS = 30
 CUSTOM = [each for each in tenants() if each["apiVersion"].startswith(GROUP)]
@@ -32,10 +31,8 @@ def made() -> tuple[Dump, Expected]:
 @pytest.fixture(scope="module")
 def kinds(api: client.ApiClient) -> Iterator[dynamic.DynamicClient]:
     """With Traefik's definitions for as long as these tests take."""
-    if not DEFINITIONS.is_dir():
-        pytest.skip(f"Traefik's own definitions are not here: {DEFINITIONS}")
     extensions, names = client.ApiextensionsV1Api(api), []
-    for path in sorted(DEFINITIONS.glob(f"*.{GROUP}.yaml")):
+    for path in sorted(upstream.required("traefik/crds").glob(f"*.{GROUP}.yaml")):
         definition = yaml.safe_load(path.read_text(encoding="utf-8"))
         if definition["spec"]["group"] == GROUP:
             extensions.create_custom_resource_definition(definition)

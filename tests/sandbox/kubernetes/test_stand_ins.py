@@ -12,12 +12,12 @@ from components.layer import chart_values, merged
 from sandbox.plugins.package import Package, Surroundings, Target
 from sandbox.plugins.packages import open_package
 from sandbox.toolchain import CHECKOUT
+from tests import upstream
 
 from .conftest import ControlPlane
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("helm")]
 
-UPSTREAM = CHECKOUT.parent / "shared" / "upstream"
 PINS: dict[str, dict[str, str]] = yaml.safe_load((CHECKOUT / "config" / "versions.yaml").read_text())["charts"]
 LISTED: dict[str, list[dict[str, Any]]] = yaml.safe_load((CHECKOUT / "charts" / "workloads.yaml").read_text())
 SERVER = {
@@ -160,9 +160,7 @@ def with_real_definitions(plane: ControlPlane) -> Callable[[Path], Package]:
 def test_real_definitions_refuse_what_permissive_ones_take(
     with_real_definitions: Callable[[Path], Package], api: client.ApiClient, namespace: str
 ) -> None:
-    if not UPSTREAM.exists():
-        pytest.skip(f"the releases' own definitions are not here: {UPSTREAM}")
-    provider = with_real_definitions(UPSTREAM)
+    provider = with_real_definitions(upstream.required())
     made = make(provider, "trust-manager", namespace)
     body = {
         "apiVersion": "trust.cert-manager.io/v1alpha1",

@@ -1,7 +1,6 @@
 """Who signs in a cluster, whom its pods trust, and what happens when one of them is renewed."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -24,9 +23,8 @@ from components.layer import policies
 from sandbox import inprocess
 from sandbox.deployment import Deployment, DeploymentFailed
 from sandbox.plugins.values import Secret
+from tests import upstream
 
-UPSTREAM = Path(__file__).resolve().parents[4] / "shared" / "upstream"
-here = pytest.mark.skipif(not UPSTREAM.is_dir(), reason=f"the charts' definitions are not here: {UPSTREAM}")
 Golden = Callable[[str, str], None]
 
 ACME: Acme = {"email": "certificates@example.com", "zone": "example.com", "token": "token"}
@@ -77,20 +75,14 @@ def test_issuers_bundle_and_policies_are_as_reviewed(golden: Golden) -> None:
 
 
 DEFINITIONS = {
-    "ClusterIssuer": "cert-manager/crds/clusterissuers.cert-manager.io.yaml",
-    "Bundle": "trust-manager/crds/bundles.trust.cert-manager.io.yaml",
+    "ClusterIssuer": "cert-manager/clusterissuers.cert-manager.io",
+    "Bundle": "trust-manager/bundles.trust.cert-manager.io",
 }
 
 
-@here
 @pytest.mark.parametrize("manifest", manifests(), ids=lambda each: each["metadata"]["name"])
 def test_custom_resources_fit_their_definitions(manifest: dict[str, Any]) -> None:
-    definition = yaml.safe_load((UPSTREAM / DEFINITIONS[manifest["kind"]]).read_text(encoding="utf-8"))
-    (schema,) = [
-        strict(version["schema"]["openAPIV3Schema"])
-        for version in definition["spec"]["versions"]
-        if version["name"] == manifest["apiVersion"].partition("/")[2]
-    ]
+    schema = strict(upstream.versions(DEFINITIONS[manifest["kind"]])[manifest["apiVersion"].partition("/")[2]])
     jsonschema.validate(manifest, schema)
     with pytest.raises(jsonschema.ValidationError, match="surplus"):
         jsonschema.validate({**manifest, "spec": {**manifest["spec"], "surplus": True}}, schema)

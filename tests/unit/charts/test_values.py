@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 import yaml
 
+from tests import upstream
+
 ROOT = Path(__file__).resolve().parents[3]
-UPSTREAM = ROOT.parent / "shared" / "upstream"
 OURS = {path.stem: path for path in sorted((ROOT / "charts/values").glob("*.yaml"))}
 FREE = ("env", "nodeSelector", "resources", "spec")
 """What is handed on as it is: the key is the chart's, its content Kubernetes' own."""
 
-if not UPSTREAM.is_dir():
-    pytest.skip(f"the charts' own values are not here: {UPSTREAM}", allow_module_level=True)
+upstream.required()
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -29,9 +29,8 @@ class Upstream:
     """A chart as its authors released it."""
 
     def __init__(self, chart: str) -> None:
-        directory = UPSTREAM / chart
-        self.version = read(UPSTREAM / "index.yaml")["charts"][chart]["version"]
-        self.repository = read(UPSTREAM / "index.yaml")["charts"][chart]["repository"]
+        directory, known = upstream.required(chart), upstream.index()[chart]
+        self.version, self.repository = known["version"], known["repository"]
         files = [directory / "values.yaml", directory / "values-ha.yaml"]
         self._documents = [
             {**read(path), **self._dependencies(directory, read(path))} for path in files if path.exists()
@@ -89,8 +88,8 @@ def test_a_misspelt_value_is_found_at_any_depth() -> None:
 
 @pytest.mark.parametrize("chart", read(ROOT / "config/versions.yaml")["charts"])
 def test_the_pinned_version_is_the_one_that_was_looked_at(chart: str) -> None:
-    pinned, upstream = read(ROOT / "config/versions.yaml")["charts"][chart], Upstream(chart)
-    assert (pinned["version"], pinned["repository"]) == (upstream.version, upstream.repository)
+    pinned, theirs = read(ROOT / "config/versions.yaml")["charts"][chart], Upstream(chart)
+    assert (pinned["version"], pinned["repository"]) == (theirs.version, theirs.repository)
 
 
 def test_every_chart_with_values_has_a_version() -> None:

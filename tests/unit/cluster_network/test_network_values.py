@@ -1,9 +1,7 @@
 """What Cilium and the cloud controller are told, and which settings are refused."""
 
-import json
 from collections.abc import Callable
 from ipaddress import IPv4Network
-from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -13,6 +11,7 @@ import yaml
 from components.cluster_network import Routing, cilium_values, cloud_controller_values
 from components.cluster_network.values import CHARTS, problems
 from components.layer import chart_values, merged
+from tests.upstream import values_schema
 
 PODS = IPv4Network("10.42.0.0/16")
 PINS = {chart: {"repository": "https://charts.example.com", "version": "1.0.0"} for chart in CHARTS}
@@ -49,20 +48,13 @@ def test_every_computed_value_is_one_that_the_chart_knows(routing: Routing) -> N
 
 @pytest.mark.parametrize("routing", ["tunnel", "native"])
 def test_ciliums_values_fit_the_charts_own_schema(routing: Routing) -> None:
-    jsonschema.validate(settings(routing)["cilium"], cilium_schema())
+    jsonschema.validate(settings(routing)["cilium"], values_schema("cilium"))
 
 
 def test_the_charts_schema_notices_a_mistake() -> None:
     values = merged(settings("tunnel")["cilium"], {"hubble": {"relay": {"replicas": "two"}}})
     with pytest.raises(jsonschema.ValidationError, match="'two' is not of type 'integer'"):
-        jsonschema.validate(values, cilium_schema())
-
-
-def cilium_schema() -> dict[str, Any]:
-    path = Path(__file__).resolve().parents[4] / "shared" / "upstream" / "cilium" / "values.schema.json"
-    if not path.exists():
-        pytest.skip(f"Cilium's schema is not here: {path}")
-    return json.loads(path.read_text())
+        jsonschema.validate(values, values_schema("cilium"))
 
 
 def test_a_fresh_cluster_does_not_wait_for_itself() -> None:

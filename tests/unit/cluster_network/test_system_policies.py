@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -11,8 +10,7 @@ import yaml
 
 from components.cluster_network import RESOLVERS, deny_metadata, system_flows
 from components.layer import policies
-
-UPSTREAM = Path(__file__).resolve().parents[4] / "shared" / "upstream"
+from tests import upstream
 
 
 def all_policies() -> list[dict[str, Any]]:
@@ -21,9 +19,7 @@ def all_policies() -> list[dict[str, Any]]:
 
 def schema(kind: str) -> dict[str, Any]:
     """Cilium's own schema of a kind's specification."""
-    path = UPSTREAM / "cilium" / "schemas" / f"{kind.lower()}_v2.json"
-    if not path.exists():
-        pytest.skip(f"Cilium's schemas are not here: {path.parent}")
+    path = upstream.required(f"cilium/schemas/{kind.lower()}_v2.json")
     # Go's \PC (no control character) is none of Python's expressions.
     return json.loads(path.read_text().replace(r"\\PC", r"[^\\x00-\\x1f]"))["properties"]["spec"]
 

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -28,9 +27,8 @@ from components.load_balancer import INGRESS_HTTP_NODE_PORT, INGRESS_HTTPS_NODE_
 from components.tenancy import TENANT_NAMESPACES
 from sandbox import inprocess
 from sandbox.deployment import Deployment, DeploymentFailed
+from tests import upstream
 
-UPSTREAM = Path(__file__).resolve().parents[4] / "shared" / "upstream" / "traefik"
-here = pytest.mark.skipif(not UPSTREAM.is_dir(), reason=f"the chart's own schemas are not here: {UPSTREAM}")
 Golden = Callable[[str, str], None]
 
 LIMITS: dict[str, int] = {"requests_per_second": 100, "burst": 200, "body_mb": 100}
@@ -69,20 +67,16 @@ def test_policies_are_as_reviewed(golden: Golden) -> None:
     golden("ingress/policies.yaml", yaml.safe_dump_all(made, sort_keys=False))
 
 
-@here
 def test_the_chart_takes_the_values() -> None:
-    schema = json.loads((UPSTREAM / "values.schema.json").read_text(encoding="utf-8"))
-    defaults = yaml.safe_load((UPSTREAM / "values.yaml").read_text(encoding="utf-8"))
+    schema, defaults = upstream.values_schema("traefik"), upstream.values("traefik")
     jsonschema.validate(merged(defaults, given()), schema)
     spoilt = merged(given(), {"providers": {"kubernetesCRD": {"safeNames": True}}})
     with pytest.raises(jsonschema.ValidationError, match="safeNames"):
         jsonschema.validate(merged(defaults, spoilt), schema)
 
 
-@here
 def test_forward_authentication_fits_its_definition() -> None:
-    definition = yaml.safe_load((UPSTREAM / "crds/middlewares.traefik.io.yaml").read_text(encoding="utf-8"))
-    schema = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    (schema,) = upstream.versions("traefik/middlewares.traefik.io").values()
     manifest = authenticated("shop-production", ADDRESS)
     jsonschema.validate(manifest, schema)
     known = schema["properties"]["spec"]["properties"]["forwardAuth"]["properties"]

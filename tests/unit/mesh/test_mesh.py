@@ -31,11 +31,10 @@ from components.secrets import CertificateAuthority
 from sandbox import inprocess
 from sandbox.deployment import Deployment
 from sandbox.plugins.values import Secret
+from tests import upstream
 from tests.unit.certificates.test_certificates import strict
 
-UPSTREAM = Path(__file__).resolve().parents[4] / "shared" / "upstream"
 VALUES = Path(__file__).resolve().parents[3] / "charts" / "values"
-here = pytest.mark.skipif(not UPSTREAM.is_dir(), reason=f"the charts' definitions are not here: {UPSTREAM}")
 Golden = Callable[[str, str], None]
 PIN = {"repository": "https://helm.linkerd.io/edge", "version": "2026.6.3"}
 CHARTS = ("linkerd2-cni", "linkerd-crds", "linkerd-control-plane")
@@ -236,10 +235,9 @@ def test_the_chart_is_told_to_leave_certificates_and_trust_to_others() -> None:
     assert "identityTrustAnchorsPEM" not in values
 
 
-@here
 def test_every_component_of_the_control_plane_requests_something() -> None:
     values = yaml.safe_load((VALUES / "linkerd-control-plane.yaml").read_text())
-    text = (UPSTREAM / "linkerd-control-plane" / "values.yaml").read_text()
+    text = upstream.required("linkerd-control-plane/values.yaml").read_text()
     named = {
         line.lstrip("#").partition(":")[0]
         for line in text.splitlines()
@@ -271,23 +269,18 @@ def manifests() -> list[dict[str, Any]]:
 
 
 DEFINITIONS = {
-    "ClusterIssuer": "cert-manager/crds/clusterissuers.cert-manager.io.yaml",
-    "Certificate": "cert-manager/crds/certificates.cert-manager.io.yaml",
-    "Server": "linkerd-crds/crds/servers.policy.linkerd.io.yaml",
-    "NetworkAuthentication": "linkerd-crds/crds/networkauthentications.policy.linkerd.io.yaml",
-    "AuthorizationPolicy": "linkerd-crds/crds/authorizationpolicies.policy.linkerd.io.yaml",
+    "ClusterIssuer": "cert-manager/clusterissuers.cert-manager.io",
+    "Certificate": "cert-manager/certificates.cert-manager.io",
+    "Server": "linkerd-crds/servers.policy.linkerd.io",
+    "NetworkAuthentication": "linkerd-crds/networkauthentications.policy.linkerd.io",
+    "AuthorizationPolicy": "linkerd-crds/authorizationpolicies.policy.linkerd.io",
 }
 
 
-@here
 @pytest.mark.parametrize("manifest", manifests(), ids=lambda each: f"{each['kind']}-{each['metadata']['name']}")
 def test_custom_resources_fit_their_definitions(manifest: dict[str, Any]) -> None:
-    definition = yaml.safe_load((UPSTREAM / DEFINITIONS[manifest["kind"]]).read_text(encoding="utf-8"))
-    (schema,) = [
-        strict(version["schema"]["openAPIV3Schema"]["properties"]["spec"])
-        for version in definition["spec"]["versions"]
-        if version["name"] == manifest["apiVersion"].partition("/")[2]
-    ]
+    version = manifest["apiVersion"].partition("/")[2]
+    schema = strict(upstream.versions(DEFINITIONS[manifest["kind"]])[version]["properties"]["spec"])
     # Without a look at the schema itself: that is Kubernetes' own, and would take seconds.
     fits = jsonschema.Draft202012Validator(schema)
     assert list(fits.iter_errors(manifest["spec"])) == []

@@ -26,10 +26,9 @@ from components.policy import (
 from components.policy.constraints import PLATFORM_USERS, listing
 from sandbox import inprocess
 from sandbox.deployment import Deployment, DeploymentFailed
+from tests import upstream
 
 ROOT = Path(__file__).resolve().parents[3]
-UPSTREAM = ROOT.parent / "shared" / "upstream" / "gatekeeper" / "crds"
-here = pytest.mark.skipif(not UPSTREAM.is_dir(), reason=f"the chart's definitions are not here: {UPSTREAM}")
 Golden = Callable[[str, str], None]
 
 REGISTRIES = ["registry.example.com/"]
@@ -209,24 +208,20 @@ def strict(schema: Any) -> Any:
 
 
 @functools.cache
-def definition(path: Path, version: str) -> Any:
-    told = yaml.safe_load(path.read_text(encoding="utf-8"))
-    (schema,) = [each["schema"]["openAPIV3Schema"] for each in told["spec"]["versions"] if each["name"] == version]
-    return strict(schema)
+def definition(name: str, version: str) -> Any:
+    return strict(upstream.versions(f"gatekeeper/{name}")[version])
 
 
-@here
 @pytest.mark.parametrize("template", constraint_templates(), ids=kind_of)
 def test_a_template_fits_its_definition(template: dict[str, Any]) -> None:
-    schema = definition(UPSTREAM / "constrainttemplates.templates.gatekeeper.sh.yaml", "v1")
+    schema = definition("constrainttemplates.templates.gatekeeper.sh", "v1")
     jsonschema.validate(template, schema)
     with pytest.raises(jsonschema.ValidationError, match="surplus"):
         jsonschema.validate({**template, "spec": {**template["spec"], "surplus": True}}, schema)
 
 
-@here
 def test_gatekeepers_config_fits_its_definition() -> None:
-    schema = definition(UPSTREAM / "configs.config.gatekeeper.sh.yaml", "v1alpha1")
+    schema = definition("configs.config.gatekeeper.sh", "v1alpha1")
     jsonschema.validate(config(), schema)
     with pytest.raises(jsonschema.ValidationError, match="surplus"):
         jsonschema.validate({**config(), "spec": {"surplus": 1}}, schema)

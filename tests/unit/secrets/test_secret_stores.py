@@ -4,7 +4,6 @@ import base64
 import functools
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypedDict
 
 import jsonschema
@@ -19,10 +18,9 @@ from components.secrets.secret_stores import check, operator_flows, vault_config
 from sandbox import inprocess
 from sandbox.deployment import Deployment
 from sandbox.plugins.values import Secret
+from tests import upstream
 from tests.unit.certificates.test_certificates import strict
 
-UPSTREAM = Path(__file__).resolve().parents[4] / "shared" / "upstream"
-here = pytest.mark.skipif(not UPSTREAM.is_dir(), reason=f"the charts' definitions are not here: {UPSTREAM}")
 Golden = Callable[[str, str], None]
 
 PEM = "-----BEGIN CERTIFICATE-----\nroots\n-----END CERTIFICATE-----\n"
@@ -80,22 +78,19 @@ def test_the_namespaces_flows_are_as_reviewed(golden: Golden) -> None:
 
 @functools.cache
 def specification(definition: str, version: str) -> Any:
-    versions = yaml.safe_load((UPSTREAM / definition).read_text(encoding="utf-8"))["spec"]["versions"]
-    (schema,) = [each["schema"]["openAPIV3Schema"] for each in versions if each["name"] == version]
-    return strict(schema["properties"]["spec"])
+    return strict(upstream.versions(definition)[version]["properties"]["spec"])
 
 
-@here
 @pytest.mark.parametrize(
     ("manifest", "definition"),
     [
-        (store(OPENBAO, NAMESPACE)[-1], "external-secrets/crds/secretstores.external-secrets.io.yaml"),
+        (store(OPENBAO, NAMESPACE)[-1], "external-secrets/secretstores.external-secrets.io"),
         (
             store(Vault("https://vault.example.com"), NAMESPACE)[-1],
-            "external-secrets/crds/secretstores.external-secrets.io.yaml",
+            "external-secrets/secretstores.external-secrets.io",
         ),
-        (store(AWS, NAMESPACE)[-1], "external-secrets/crds/secretstores.external-secrets.io.yaml"),
-        (openbao.certificate("internal"), "cert-manager/crds/certificates.cert-manager.io.yaml"),
+        (store(AWS, NAMESPACE)[-1], "external-secrets/secretstores.external-secrets.io"),
+        (openbao.certificate("internal"), "cert-manager/certificates.cert-manager.io"),
     ],
     ids=["openbao", "vault elsewhere", "aws", "certificate"],
 )
@@ -235,17 +230,14 @@ def test_the_init_container_runs_the_servers_program() -> None:
     assert container["image"] == f"{image['registry']}/{image['repository']}:{image['tag']}"
 
 
-@here
 def test_the_program_is_of_the_version_that_the_chart_brings() -> None:
-    chart = yaml.safe_load((UPSTREAM / "openbao" / "Chart.yaml").read_text())
+    chart = upstream.document("openbao/Chart.yaml")
     assert chart["appVersion"].removeprefix("v") == chart_values("openbao")["server"]["image"]["tag"]
 
 
-@here
 @pytest.mark.parametrize("chart", ["openbao", "vault", "reloader", "external-secrets"])
 def test_values_fit_the_charts_schema(chart: str) -> None:
-    schema = json.loads((UPSTREAM / chart / "values.schema.json").read_text())
-    theirs = yaml.safe_load((UPSTREAM / chart / "values.yaml").read_text())
+    schema, theirs = upstream.values_schema(chart), upstream.values(chart)
     overlay = {"server": {"ha": {"replicas": 3, "raft": {"config": "{}"}}}} if chart in ("openbao", "vault") else {}
     # Their $schema is the draft's name in other words.
     jsonschema.Draft7Validator(schema).validate(merged(merged(theirs, chart_values(chart)), overlay))

@@ -20,11 +20,11 @@ from components.storage.block_storage import (
     longhorn_values,
     recurring_jobs,
 )
+from tests import upstream
 from tests.golden_files import compare
 from tests.unit.edge.recording import Recording, record
 
 ROOT = Path(__file__).resolve().parents[3]
-UPSTREAM = ROOT.parent / "shared" / "upstream"
 BACKUP: Any = {
     "bucket": "p-volumes",
     "region": "hel1",
@@ -147,11 +147,7 @@ def strict(schema: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def job_schema() -> dict[str, Any]:
-    path = UPSTREAM / "longhorn/crds/recurringjobs.longhorn.io.yaml"
-    if not path.exists():
-        pytest.skip(f"Longhorn's definitions are not here: {path}")
-    versions = yaml.safe_load(path.read_text())["spec"]["versions"]
-    return strict(next(each for each in versions if each["name"] == "v1beta2")["schema"]["openAPIV3Schema"])
+    return strict(upstream.versions("longhorn/recurringjobs.longhorn.io")["v1beta2"])
 
 
 def accepts(schema: dict[str, Any], manifest: dict[str, Any]) -> bool:
