@@ -6,7 +6,7 @@ from typing import Final, NotRequired, TypedDict
 import pulumi
 
 from ..component import check_arguments
-from ..layer import ChartPin, Layer
+from ..layer import ChartPin, Layer, unpinned
 from ..problem import refuse
 from ..secrets import CertificateAuthority, intermediate
 from .issuers import (
@@ -24,6 +24,7 @@ from .issuers import (
     internal_issuer,
 )
 
+CHARTS: Final = ("cert-manager", "trust-manager")
 CA_HOURS: Final = 2 * 365 * 24
 CA_EARLY_RENEWAL_HOURS: Final = 180 * 24
 """Certificates last 90 days at most: none outlives the CA that signed it, even if it was signed just before the renewal."""
@@ -54,7 +55,7 @@ class Certificates(Layer):
         after: What it waits for: the ``ready_resources`` of the layers below.
 
     Raises:
-        ProblemsError: generations or ACME settings that cannot work; nothing has been registered then.
+        ProblemsError: generations or ACME settings that cannot work, or a chart that is not pinned; nothing has been registered then.
     """
 
     roots: pulumi.Output[str]
@@ -70,7 +71,7 @@ class Certificates(Layer):
         check_arguments("Certificates", name, args, CertificatesArgs)
         internal: InternalCa = args.get("internal_ca", {"generations": [1], "signs": 1})
         acme = args.get("acme")
-        refuse(f"Certificates {name!r}", check(internal, acme))
+        refuse(f"Certificates {name!r}", [*check(internal, acme), *unpinned(args["charts"], CHARTS)])
         super().__init__("Certificates", name, args, CertificatesArgs, opts, after)
         authorities = {
             generation: CertificateAuthority(

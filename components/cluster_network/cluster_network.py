@@ -1,6 +1,6 @@
 """Cilium beside the cloud controller, one gate after both, and the policies that need Cilium."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NotRequired, TypedDict
 
 import pulumi
@@ -32,7 +32,7 @@ class ClusterNetworkArgs(TypedDict):
     """Token of the Hetzner project, for the cloud controller and hcloud-csi. Secret."""
     network_id: pulumi.Input[int]
     """The Hetzner Network."""
-    charts: dict[str, ChartPin]
+    charts: Mapping[str, ChartPin]
     """Pins of ``cilium`` and ``hcloud-cloud-controller-manager``."""
     routing: NotRequired[Routing]
     """``tunnel`` unless told; ``native`` needs a cluster of cloud servers alone."""

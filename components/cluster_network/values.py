@@ -5,6 +5,7 @@ from ipaddress import IPv4Network
 from typing import Any, Final, Literal, get_args
 
 from ..cluster import VSWITCH_MTU
+from ..layer import unpinned
 from ..problem import Problem
 
 Routing = Literal["tunnel", "native"]
@@ -77,7 +78,4 @@ def problems(
         found.append(Problem(missing, None, "Robot's user and password go together", "give both or neither"))
     if with_robot and mtu > VSWITCH_MTU:
         found.append(Problem("mtu", mtu, "a vSwitch carries less", f"write {VSWITCH_MTU} with dedicated machines"))
-    for chart in CHARTS:
-        if chart not in charts:
-            found.append(Problem(f"charts.{chart}", None, "is not pinned", "give its repository and version"))
-    return found
+    return [*found, *unpinned(charts, CHARTS)]

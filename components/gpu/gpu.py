@@ -1,6 +1,6 @@
 """NVIDIA's device plugin and metrics exporter, and the RuntimeClass."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NotRequired, TypedDict
 
 import pulumi
@@ -11,7 +11,7 @@ from .objects import NAMESPACE, device_plugin_values, flows, problems, runtime_c
 
 
 class GpuArgs(TypedDict):
-    charts: dict[str, ChartPin]
+    charts: Mapping[str, ChartPin]
     """Pins of ``nvidia-device-plugin`` and ``dcgm-exporter``."""
     time_slicing: NotRequired[int]
     """How many pods share each GPU; 1, which shares none, unless told."""

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import yaml
 
-from ..layer import Flow, from_prometheus, to_api_server
+from ..layer import Flow, from_prometheus, to_api_server, unpinned
 from ..problem import Problem
 
 NAMESPACE: Final = "gpu"
@@ -68,7 +68,4 @@ def problems(time_slicing: object, charts: Mapping[str, object]) -> list[Problem
     if not isinstance(time_slicing, int) or isinstance(time_slicing, bool) or not 1 <= time_slicing <= MAX_REPLICAS:
         remedy = f"write 1 (no sharing) to {MAX_REPLICAS}"
         found.append(Problem("time_slicing", time_slicing, "is no number of pods that share a GPU", remedy))
-    for chart in CHARTS:
-        if chart not in charts:
-            found.append(Problem(f"charts.{chart}", None, "is not pinned", "give its repository and version"))
-    return found
+    return [*found, *unpinned(charts, CHARTS)]

@@ -20,7 +20,7 @@ from .flows import (
 )
 from .layer import LAYER_LABEL, Layer, Security
 from .requests import UnknownChartError, Workload, mebibytes, millicores, workloads
-from .values import ChartPin, chart_values, merged, own_values
+from .values import ChartPin, chart_values, merged, own_values, unpinned
 
 __all__ = [
     "API_SERVER",
@@ -49,6 +49,7 @@ __all__ = [
     "own_values",
     "policies",
     "to_api_server",
+    "unpinned",
     "within",
     "workloads",
 ]

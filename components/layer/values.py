@@ -2,11 +2,13 @@
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypedDict, cast
 
 import yaml
+
+from ..problem import Problem
 
 CHARTS: Final = Path(__file__).resolve().parents[2] / "charts"
 VALUES: Final = CHARTS / "values"
@@ -21,6 +23,20 @@ class ChartPin(TypedDict):
     repository: str
     """``https://…``, or ``oci://…`` without the chart's name."""
     version: str
+
+
+def unpinned(charts: Mapping[str, object], names: Iterable[str]) -> list[Problem]:
+    """A problem for each chart that a layer installs and nobody pinned.
+
+    Args:
+        charts: The pins, by the chart's name.
+        names: What the layer installs.
+    """
+    return [
+        Problem(f"charts.{name}", None, "is not pinned", "give its repository and version")
+        for name in names
+        if name not in charts
+    ]
 
 
 def read_yaml(path: Path) -> Any:

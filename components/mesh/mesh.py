@@ -6,7 +6,9 @@ from typing import Final, NotRequired, TypedDict
 import pulumi
 
 from ..certificates import CERTIFICATES_NAMESPACE, INTERNAL_ISSUER
-from ..layer import ChartPin, Layer, to_api_server
+from ..component import check_arguments
+from ..layer import ChartPin, Layer, to_api_server, unpinned
+from ..problem import refuse
 from ..secrets import intermediate
 from .chain import ISSUER, NAMESPACE, TRUST_DOMAIN, WEBHOOKS, cluster_issuer, identity_issuer, trust_roots, webhook
 from .meshed import control_plane_flows
@@ -15,6 +17,8 @@ CNI_NAMESPACE: Final = "linkerd-cni"
 INTERMEDIATE_HOURS: Final = 2 * 365 * 24
 INTERMEDIATE_EARLY_RENEWAL_HOURS: Final = 365 * 24
 """A year before its end, by the first ``up`` then: what it signs lasts two days, so nothing notices."""
+
+CHARTS: Final = ("linkerd2-cni", "linkerd-crds", "linkerd-control-plane")
 
 
 class MeshArgs(TypedDict):
@@ -39,6 +43,9 @@ class Mesh(Layer):
 
     cert-manager renews the identity issuer from an intermediate of this region, which is signed here: whoever takes over a
     cluster gets a key that can be given up, not the anchor's. Proxies of both regions trust the anchor, so each other.
+
+    Raises:
+        ProblemsError: a chart is not pinned; nothing has been registered then.
     """
 
     def __init__(
@@ -48,8 +55,10 @@ class Mesh(Layer):
         opts: pulumi.ResourceOptions | None = None,
         after: Sequence[pulumi.Resource] = (),
     ) -> None:
-        super().__init__("Mesh", name, args, MeshArgs, opts, after)
+        check_arguments("Mesh", name, args, MeshArgs)
         charts = args["charts"]
+        refuse(f"Mesh {name!r}", unpinned(charts, CHARTS))
+        super().__init__("Mesh", name, args, MeshArgs, opts, after)
         plugin_namespace = self.namespace(CNI_NAMESPACE, "privileged", flows=[to_api_server()])
         plugin = self.install("linkerd2-cni", charts["linkerd2-cni"], CNI_NAMESPACE, needs=[plugin_namespace])
         namespace = self.namespace(

@@ -1,19 +1,19 @@
 """The Prometheus operator's definitions, and metrics-server."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, TypedDict
 
 import pulumi
 
-from ..layer import ChartPin, Layer
-from ..problem import Problem, refuse
+from ..layer import ChartPin, Layer, unpinned
+from ..problem import refuse
 
 _SYSTEM: Final = "kube-system"
 CHARTS: Final = ("prometheus-operator-crds", "metrics-server")
 
 
 class MetricsArgs(TypedDict):
-    charts: dict[str, ChartPin]
+    charts: Mapping[str, ChartPin]
     """Pins of ``prometheus-operator-crds`` and ``metrics-server``."""
 
 
@@ -36,14 +36,7 @@ class Metrics(Layer):
     ) -> None:
         super().__init__("Metrics", name, args, MetricsArgs, opts, after)
         charts = args["charts"]
-        refuse(
-            name,
-            [
-                Problem(f"charts.{chart}", None, "is not pinned", "give its repository and version")
-                for chart in CHARTS
-                if chart not in charts
-            ],
-        )
+        refuse(name, unpinned(charts, CHARTS))
         for chart in CHARTS:
             self.install(chart, charts[chart], _SYSTEM)
         self.finish()

@@ -5,8 +5,8 @@ from typing import Final, NotRequired, TypedDict
 
 import pulumi
 
-from ..layer import ChartPin, Layer, from_api_server, from_prometheus, to_api_server, within
-from ..problem import Problem, refuse
+from ..layer import ChartPin, Layer, from_api_server, from_prometheus, to_api_server, unpinned, within
+from ..problem import refuse
 from .constraints import PLATFORM_NAMESPACES, Enforcement, Rules, admission, config, constraints, problems
 from .personas import cluster_roles, persona_bindings, persona_problems
 from .templates import constraint_templates, kind_of
@@ -64,9 +64,7 @@ class Policy(Layer):
             tuple(args.get("storage_classes", Rules.storage_classes)),
             namespaces,
         )
-        pinned = CHART in args["charts"]
-        missing = [Problem(f"charts.{CHART}", None, "is not pinned", "give its repository and version")]
-        refuse(name, [*problems(rules), *persona_problems(personas), *([] if pinned else missing)])
+        refuse(name, [*problems(rules), *persona_problems(personas), *unpinned(args["charts"], [CHART])])
         release = self._gatekeeper(args["charts"][CHART])
         self.manifest(config(namespaces), release)
         templates = {kind_of(template): self.manifest(template, release) for template in constraint_templates()}

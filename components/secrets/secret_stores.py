@@ -20,6 +20,7 @@ from ..layer import (
     from_api_server,
     from_prometheus,
     to_api_server,
+    unpinned,
     within,
 )
 from ..problem import Problem, refuse
@@ -108,6 +109,13 @@ def check(args: SecretStoresArgs) -> list[Problem]:
     return problems
 
 
+def _installed(args: SecretStoresArgs) -> list[str]:
+    """Charts: an engine's own where it is run here."""
+    kind = args.get("engine", "openbao")
+    here = kind == "openbao" or (kind == "vault" and "address" not in args)
+    return ["reloader", "external-secrets", *([kind] if here else [])]
+
+
 def engine_problems(kind: EngineKind, *, address: object, aws: object) -> list[Problem]:
     """An engine's own settings are there with it, and with no other; keys are ``aws`` and ``address``.
 
@@ -142,7 +150,7 @@ class SecretStores(Layer):
     and unsealed by hand (docs/secrets.md); a Vault elsewhere and AWS are only spoken to.
 
     Raises:
-        ProblemsError: an engine that is unknown or misses what it needs; nothing has been registered then.
+        ProblemsError: an engine that is unknown or misses what it needs, a chart that is not pinned; nothing has been registered then.
     """
 
     engine: Engine
@@ -156,7 +164,7 @@ class SecretStores(Layer):
         after: Sequence[pulumi.Resource] = (),
     ) -> None:
         check_arguments("SecretStores", name, args, SecretStoresArgs)
-        refuse(f"SecretStores {name!r}", check(args))
+        refuse(f"SecretStores {name!r}", [*check(args), *unpinned(args["charts"], _installed(args))])
         super().__init__("SecretStores", name, args, SecretStoresArgs, opts, after)
         kind = args.get("engine", "openbao")
         charts = args["charts"]

@@ -16,6 +16,7 @@ from ..layer import (
     from_api_server,
     from_prometheus,
     to_api_server,
+    unpinned,
     within,
 )
 from ..naming import CLUSTER_LABEL
@@ -24,6 +25,7 @@ from .buckets import check_bucket_name
 
 LONGHORN: Final = "longhorn-system"
 _KUBE_SYSTEM: Final = "kube-system"
+_CHARTS: Final = ("hcloud-csi", "longhorn")
 _BACKUP_SECRET: Final = "longhorn-backup"  # noqa: S105
 _POLL: Final = "300"
 """Seconds after which a cluster looks for new backups, those of the other cluster included."""
@@ -72,7 +74,7 @@ class BlockStorage(Layer):
     ``protection: false`` and a deployment, before the destroy.
 
     Raises:
-        ProblemsError: the backup target is wrong; Longhorn has not been registered then.
+        ProblemsError: the backup target is wrong, or a chart is not pinned; Longhorn has not been registered then.
     """
 
     cloud_class: str
@@ -86,7 +88,7 @@ class BlockStorage(Layer):
         after: Sequence[pulumi.Resource] = (),
     ) -> None:
         check_arguments("BlockStorage", name, args, BlockStorageArgs)
-        self._refuse(name, args["backup"])
+        refuse(f"BlockStorage {name!r}", [*unpinned(args["charts"], _CHARTS), *_known_problems(args["backup"])])
         super().__init__("BlockStorage", name, args, BlockStorageArgs, opts, after)
         protection = args.get("protection", True)
         backup = args["backup"]
@@ -121,11 +123,6 @@ class BlockStorage(Layer):
         self.cloud_class = str(chart_values("hcloud-csi")["storageClasses"][0]["name"])
         self.finish({"cloud_class": self.cloud_class})
 
-    def _refuse(self, name: str, backup: Mapping[str, Any]) -> None:
-        """At once what is known at once; the rest when it is (`_target`)."""
-        if all(isinstance(backup[key], str) for key in ("bucket", "region", "endpoint")):
-            refuse(f"BlockStorage {name!r}", list(check_backup(backup)))
-
     def _target(self, name: str, backup: BackupTarget) -> pulumi.Output[str]:
         def target(known: dict[str, Any]) -> str:
             refuse(f"BlockStorage {name!r}", list(check_backup(known)))
@@ -133,6 +130,12 @@ class BlockStorage(Layer):
 
         places = pulumi.Output.all(bucket=backup["bucket"], region=backup["region"], endpoint=backup["endpoint"])
         return places.apply(target)
+
+
+def _known_problems(backup: Mapping[str, Any]) -> list[Problem]:
+    """What is known at once; the rest is checked when it is known (`BlockStorage._target`)."""
+    known = all(isinstance(backup[key], str) for key in ("bucket", "region", "endpoint"))
+    return list(check_backup(backup)) if known else []
 
 
 def backup_target(bucket: str, region: str) -> str:

@@ -9,7 +9,7 @@ import pulumi
 import pulumi_random as random
 
 from ..component import check_arguments
-from ..layer import INTERNET, ChartPin, Flow, Layer, Pods, chart_values, from_prometheus, own_values, within
+from ..layer import INTERNET, ChartPin, Flow, Layer, Pods, chart_values, from_prometheus, own_values, unpinned, within
 from ..problem import Problem, refuse
 from .tenant_buckets import (
     TenantBuckets,
@@ -270,8 +270,8 @@ def _check(args: ObjectStoreArgs) -> Iterator[Problem]:
     yield from check_tenant_buckets(args["tenants"], store.get("prefix", "") if store else "")
     if kind == "silo":
         yield from check_erasure(*_erasure(args))
-    if kind == "seaweedfs" and "seaweedfs" not in args.get("charts", {}):
-        yield Problem("charts.seaweedfs", None, "is missing", "pin the chart in config/versions.yaml")
+    if kind == "seaweedfs":
+        yield from unpinned(args.get("charts", {}), ["seaweedfs"])
     if kind == "hetzner":
         yield from _check_hetzner(args["tenants"], store)
     elif args.get("volume_gb", 50) < 10:

@@ -100,6 +100,14 @@ def strict(schema: Any) -> Any:
     return made
 
 
+def test_a_chart_that_is_not_pinned_is_refused_before_anything_is_registered() -> None:
+    pin = {"repository": "https://charts.example.com", "version": "1.0.0"}
+    with pytest.raises(DeploymentFailed, match=r"charts\.trust-manager = None: is not pinned") as failure:
+        deploy(charts={"cert-manager": pin})
+    assert failure.value.deployment is not None
+    assert [each.type for each in failure.value.deployment.resources] == ["pulumi:pulumi:Stack"]
+
+
 def test_the_cas_certificate_is_signed_by_the_root_that_pods_trust(deployed: Deployment) -> None:
     chain, roots = certificates(ca_secret(deployed)["tls.crt"]), certificates(str(deployed.exports["roots"]))
     assert len(chain) == 2

@@ -27,6 +27,7 @@ from components.mesh import (
     trust_roots,
     webhook,
 )
+from components.problem import ProblemsError
 from components.secrets import CertificateAuthority
 from sandbox import inprocess
 from sandbox.deployment import Deployment
@@ -257,6 +258,13 @@ def test_the_preview_knows_what_the_control_plane_requests() -> None:
         "linkerd-destination": (3, 70, 160),
         "linkerd-proxy-injector": (3, 40, 96),
     }
+
+
+@pytest.mark.parametrize("chart", CHARTS)
+def test_a_chart_that_is_not_pinned_is_refused(chart: str) -> None:
+    pins: Any = {name: PIN for name in CHARTS if name != chart}
+    with pytest.raises(ProblemsError, match=rf"charts\.{chart} = None: is not pinned"):
+        Mesh("mesh", {"region": "fsn1", "charts": pins, "anchor": "PEM", "anchor_key": "PEM"})
 
 
 def manifests() -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from components.problem import ProblemsError
 from components.secrets import MissingCredentialsError, SecretsManager, SecretStores, Vault, openbao, store
 from components.secrets.secret_stores import check, operator_flows, vault_configuration
 from sandbox import inprocess
-from sandbox.deployment import Deployment
+from sandbox.deployment import Deployment, DeploymentFailed
 from sandbox.plugins.values import Secret
 from tests import upstream
 from tests.unit.certificates.test_certificates import strict
@@ -310,6 +310,23 @@ SEAL: Any = {"key": KEY, "generation": 1}
 def test_what_would_leave_tenants_without_secrets_is_refused(arguments: Any, key: str, what: str) -> None:
     (problem,) = check({"charts": {}, **arguments})
     assert (problem.key, what in problem.problem) == (key, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "missing"),
+    [
+        ({}, ["reloader", "external-secrets", "openbao"]),
+        ({"engine": "vault"}, ["reloader", "external-secrets", "vault"]),
+        ({"engine": "vault", "address": "https://vault.example.com"}, ["reloader", "external-secrets"]),
+        ({"engine": "aws", "aws": {"region": "eu-central-1"}}, ["reloader", "external-secrets"]),
+    ],
+    ids=["openbao", "vault here", "vault elsewhere", "aws"],
+)
+def test_a_chart_that_is_installed_and_not_pinned_is_refused(arguments: Any, missing: list[str]) -> None:
+    with pytest.raises(DeploymentFailed) as failure:
+        deploy(charts={}, **arguments)
+    told = [line.partition(" = ")[0].strip(" -") for line in str(failure.value).splitlines() if "is not pinned" in line]
+    assert told == [f"charts.{chart}" for chart in missing]
 
 
 def test_nothing_is_refused_of_what_is_right() -> None:

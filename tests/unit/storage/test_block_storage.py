@@ -25,6 +25,7 @@ from tests.golden_files import compare
 from tests.unit.edge.recording import Recording, record
 
 ROOT = Path(__file__).resolve().parents[3]
+PIN = {"repository": "https://charts.example.com", "version": "1.0.0"}
 BACKUP: Any = {
     "bucket": "p-volumes",
     "region": "hel1",
@@ -179,6 +180,13 @@ def test_a_target_that_no_backup_would_reach_is_refused(changes: dict[str, Any],
     assert [problem.key for problem in check_backup({**BACKUP, **changes})] == [key]
     with pytest.raises(ProblemsError):
         deployed(backup={**BACKUP, **changes})
+
+
+@pytest.mark.parametrize("chart", ["hcloud-csi", "longhorn"])
+def test_a_chart_that_is_not_pinned_is_refused(chart: str) -> None:
+    pins = {"hcloud-csi": PIN, "longhorn": PIN}
+    with pytest.raises(ProblemsError, match=rf"charts\.{chart} = None: is not pinned"):
+        deployed(charts={name: pin for name, pin in pins.items() if name != chart})
 
 
 def test_only_machines_the_api_server_and_prometheus_come_in(request: pytest.FixtureRequest) -> None:
