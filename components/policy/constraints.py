@@ -9,6 +9,7 @@ from typing import Any, Final, Literal, cast
 from ..layer import INGRESS, MONITORING
 from ..mesh import METRICS_AUTHENTICATION
 from ..problem import Problem
+from ..storage import CLOUD_VOLUMES
 from ..tenancy import ENVIRONMENT_LABEL, TENANT_NAMESPACES
 from .data import HERE, read
 
@@ -84,7 +85,7 @@ class Rules:
     enforcement: Enforcement
     registries: Sequence[str]
     overrides: Mapping[str, Enforcement] = field(default_factory=dict[str, Enforcement])
-    storage_classes: Sequence[str] = ("hcloud-volumes", "longhorn")
+    storage_classes: Sequence[str] = (CLOUD_VOLUMES, "longhorn")
     platform_namespaces: Sequence[str] = PLATFORM_NAMESPACES
 
 

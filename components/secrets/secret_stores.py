@@ -24,6 +24,7 @@ from ..layer import (
     within,
 )
 from ..problem import Problem, refuse
+from ..storage import CLOUD_VOLUMES
 from . import openbao
 from .engines import OPERATOR_NAMESPACE, Credentials, Engine, SecretsManager, Vault
 
@@ -315,7 +316,7 @@ def _servers(args: SecretStoresArgs, configuration: pulumi.Input[str]) -> dict[s
     return {
         "server": {
             "ha": {"replicas": replicas, "raft": {"config": configuration}},
-            "dataStorage": {"storageClass": args.get("storage_class", "hcloud-volumes")},
+            "dataStorage": {"storageClass": args.get("storage_class", CLOUD_VOLUMES)},
         }
     }
 

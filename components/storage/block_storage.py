@@ -12,7 +12,6 @@ from ..layer import (
     ChartPin,
     Flow,
     Layer,
-    chart_values,
     from_api_server,
     from_prometheus,
     to_api_server,
@@ -23,6 +22,8 @@ from ..naming import CLUSTER_LABEL
 from ..problem import Problem, refuse
 from .buckets import check_bucket_name
 
+CLOUD_VOLUMES: Final = "hcloud-volumes"
+"""Storage class of Hetzner's volumes, for what keeps its own copies; charts/values/hcloud-csi.yaml makes it."""
 LONGHORN: Final = "longhorn-system"
 _KUBE_SYSTEM: Final = "kube-system"
 _CHARTS: Final = ("hcloud-csi", "longhorn")
@@ -120,7 +121,7 @@ class BlockStorage(Layer):
         for job in recurring_jobs():
             # Longhorn's webhook looks at them: after its release, and gone before it.
             self.manifest(job, longhorn)
-        self.cloud_class = str(chart_values("hcloud-csi")["storageClasses"][0]["name"])
+        self.cloud_class = CLOUD_VOLUMES
         self.finish({"cloud_class": self.cloud_class})
 
     def _target(self, name: str, backup: BackupTarget) -> pulumi.Output[str]:

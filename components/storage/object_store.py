@@ -9,8 +9,9 @@ import pulumi
 import pulumi_random as random
 
 from ..component import check_arguments
-from ..layer import INTERNET, ChartPin, Flow, Layer, Pods, chart_values, from_prometheus, own_values, unpinned, within
+from ..layer import INTERNET, ChartPin, Flow, Layer, Pods, from_prometheus, own_values, unpinned, within
 from ..problem import Problem, refuse
+from .block_storage import CLOUD_VOLUMES
 from .tenant_buckets import (
     TenantBuckets,
     check_erasure,
@@ -255,7 +256,7 @@ def seaweedfs_budgets() -> list[dict[str, Any]]:
 
 
 def _storage_class(args: ObjectStoreArgs) -> str:
-    return args.get("storage_class", str(chart_values("hcloud-csi")["storageClasses"][0]["name"]))
+    return args.get("storage_class", CLOUD_VOLUMES)
 
 
 def _erasure(args: ObjectStoreArgs) -> tuple[int, int, int]:

@@ -2,6 +2,8 @@
 
 from typing import Final, Literal
 
+from ..storage import CONSUMERS
+
 Environment = Literal["production", "staging"]
 Reach = Literal["databases", "internet", "object-store", "kubernetes-api"]
 """What pods may be allowed to reach beside their own namespace."""
@@ -38,4 +40,5 @@ def priority_class(environment: Environment) -> str:
 
 def reach_label(reach: Reach) -> dict[str, str]:
     """The label by which a pod asks for it."""
-    return {f"{LABEL}{reach}": "allowed"}
+    # The store lets in whoever has its label: that is its to name.
+    return dict(CONSUMERS) if reach == "object-store" else {f"{LABEL}{reach}": "allowed"}

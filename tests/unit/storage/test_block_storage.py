@@ -11,7 +11,7 @@ import yaml
 
 from components.layer import chart_values, mebibytes, millicores, policies, workloads
 from components.problem import ProblemsError
-from components.storage import BlockStorage
+from components.storage import CLOUD_VOLUMES, BlockStorage
 from components.storage.block_storage import (
     LONGHORN,
     backup_target,
@@ -72,8 +72,8 @@ def test_cloud_volumes_are_made_where_the_cluster_is_and_say_whose_they_are(laye
 
 def test_there_is_one_default_class_and_claims_that_go_leave_their_volumes(layer: Recording) -> None:
     (cloud,) = values(layer, "hcloud-csi")["storageClasses"]
-    assert cloud == {"name": "hcloud-volumes", "defaultStorageClass": False, "reclaimPolicy": "Retain"}
-    assert layer.exports["class"] == "hcloud-volumes"
+    assert cloud == {"name": CLOUD_VOLUMES, "defaultStorageClass": False, "reclaimPolicy": "Retain"}
+    assert layer.exports["class"] == CLOUD_VOLUMES
     longhorn = values(layer, "longhorn")["persistence"]
     assert (longhorn["defaultClass"], longhorn["reclaimPolicy"]) == (True, "Retain")
     assert longhorn["volumeBindingMode"] == "WaitForFirstConsumer"

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from components.layer import Flow, Pods, policies
+from components.storage import CONSUMERS
 from components.tenancy import (
     Reach,
     TenantArgs,
@@ -91,6 +92,11 @@ def test_quota_and_limits_are_as_reviewed(golden: Golden) -> None:
     wanted = tenant()["quota"]
     objects = [quota("orders-production", wanted), priority_quota("orders-production", "production")]
     golden("tenancy/limits.yaml", yaml.safe_dump_all([*objects, limits("orders-production", wanted)], sort_keys=False))
+
+
+def test_pods_ask_for_the_object_store_by_the_label_that_it_lets_in_and_that_is_named_as_the_others() -> None:
+    assert reach_label("object-store") == CONSUMERS
+    assert {name.partition("/")[0] for reach in ALL for name in reach_label(reach)} == {"hetzner-platform"}
 
 
 @pytest.mark.parametrize("reach", ALL)
