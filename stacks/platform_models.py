@@ -66,7 +66,7 @@ class Ingress(Model):
     burst: Annotated[int, Field(ge=1)] = 200
     """Of one client at once."""
     body_mb: Annotated[int, Field(ge=1, le=500)] = 10
-    """Largest request body, MB (Cloudflare passes 100 on the free and pro plans)."""
+    """Largest request body, MiB (Cloudflare passes 100 MB on the free and pro plans)."""
     authentication: Address | None = None
     """Who is asked about requests of authenticated routes; without it such routes cannot be deployed."""
 

@@ -19,8 +19,8 @@ from .settings import ORIGIN_CERTIFICATE, ORIGIN_PULL_CA, SERVERS, values
 
 REQUESTS_PER_SECOND: Final = 100
 BURST: Final = 200
-BODY_MB: Final = 100
-"""Cloudflare passes no larger bodies on its Free and Pro plans."""
+BODY_MB: Final = 10
+"""MiB; Cloudflare passes no more than 100 MB on its Free and Pro plans."""
 
 
 class ForwardAuthentication(TypedDict):
@@ -52,7 +52,7 @@ class IngressArgs(TypedDict):
     burst: NotRequired[int]
     """Requests at once; 200 unless told."""
     body_mb: NotRequired[int]
-    """Largest body of a request, MiB; 100 unless told."""
+    """Largest body of a request, MiB; 10 unless told."""
     meshed: NotRequired[bool]
     """Whether requests go on through the mesh, which must be there then; True unless told."""
 

@@ -21,12 +21,13 @@ from components.ingress import (
     middlewares,
     values,
 )
-from components.ingress.ingress import check, fingerprint
+from components.ingress.ingress import BODY_MB, BURST, REQUESTS_PER_SECOND, check, fingerprint
 from components.layer import chart_values, merged, policies
 from components.load_balancer import INGRESS_HTTP_NODE_PORT, INGRESS_HTTPS_NODE_PORT
 from components.tenancy import TENANT_NAMESPACES
 from sandbox import inprocess
 from sandbox.deployment import Deployment, DeploymentFailed
+from stacks.platform_models import Ingress as Configured
 from tests import upstream
 
 Golden = Callable[[str, str], None]
@@ -84,6 +85,11 @@ def test_forward_authentication_fits_its_definition() -> None:
     manifest["spec"]["forwardAuth"]["trustForwardHeader"] = "no"
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(manifest, schema)
+
+
+def test_the_components_defaults_are_the_configurations() -> None:
+    wanted = Configured()
+    assert (wanted.requests_per_second, wanted.burst, wanted.body_mb) == (REQUESTS_PER_SECOND, BURST, BODY_MB)
 
 
 def test_the_node_ports_are_those_that_the_load_balancer_passes_to() -> None:
