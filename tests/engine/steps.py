@@ -39,10 +39,10 @@ def _steps(line: str) -> Iterator[Step]:
 
 
 def touched(steps: list[Step]) -> dict[str, set[str]]:
-    """Names of the resources that were begun with, by operation; of components and the stack only what comes and goes."""
+    """Names of the resources that were begun with, by operation; a replacement counts as one ``replace``."""
     found: dict[str, set[str]] = {}
     for step in steps:
-        if not step.ends:
+        if not step.ends and step.operation not in ("create-replacement", "delete-replaced"):
             found.setdefault(step.operation, set()).add(step.name)
     return found
 
