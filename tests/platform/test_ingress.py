@@ -195,11 +195,6 @@ CHANGED: dict[str, tuple[tuple[str, str, str, str], Callable[[Object], Any], str
         lambda held: held.update(spec={"type": "ExternalName", "externalName": "evil.example.com"}),
         "leads to evil.example.com",
     ),
-    "a route on plain HTTP": (
-        (TRAEFIK, "IngressRoute", "users", ACCOUNTS),
-        lambda held: held["spec"].update(entryPoints=["web"]),
-        "is on ['web']",
-    ),
     "another's middleware": (
         (TRAEFIK, "IngressRoute", "users", ACCOUNTS),
         lambda held: held["spec"]["routes"][0].update(middlewares=[{"name": "authenticated", "namespace": GATEWAY}]),
@@ -243,6 +238,10 @@ def test_the_api_server_itself_keeps_routes_to_their_tenants_hosts(cluster: Regi
             "IngressRoute", namespace, "own", entryPoints=["websecure"], tls={key: {"name": "open"}}, routes=[own]
         )
         assert "tenant-hosts" in cluster.refusal(chosen)
+    for entry_points in (["web"], ["websecure", "web"], ["traefik"], []):
+        own = {**rule, "match": f"Host(`{'accounts' if namespace == ACCOUNTS else 'api'}.example.com`)"}
+        plain = custom("IngressRoute", namespace, "own", entryPoints=entry_points, tls={}, routes=[own])
+        assert "entryPoints must be [websecure]" in cluster.refusal(plain)
 
 
 def spoil(values: Object) -> None:
