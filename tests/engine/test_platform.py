@@ -5,6 +5,7 @@ That a chart's repository does not answer is told by tests/sandbox/kubernetes/te
 """
 
 import base64
+import contextlib
 import json
 import os
 import signal
@@ -237,7 +238,9 @@ def refusal(platform: Project) -> str:
     try:
         platform.eventually(lambda: bool(errors(log)) or process.poll() is not None, 180)
     finally:
-        os.killpg(process.pid, signal.SIGKILL)
+        if process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     return "\n".join(errors(log))
 
