@@ -5,7 +5,6 @@ That a chart's repository does not answer is told by tests/sandbox/kubernetes/te
 """
 
 import base64
-import contextlib
 import json
 import os
 import signal
@@ -239,7 +238,6 @@ def refusal(platform: Project) -> str:
         platform.eventually(lambda: bool(errors(log)) or process.poll() is not None, 180)
     finally:
         if process.poll() is None:
-            with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     return "\n".join(errors(log))
