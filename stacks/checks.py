@@ -1,9 +1,8 @@
 """Rules over several values: each finds everything that is wrong, names the key, and says what to write instead."""
 
-import difflib
 import ipaddress
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from ipaddress import IPv4Network
 from typing import Any
 
@@ -41,6 +40,7 @@ from .models import (
     Versions,
 )
 from .nodes import node
+from .problems import unknown
 from .settings import Settings, Sibling
 
 Problems = Iterator[Problem]
@@ -94,7 +94,7 @@ def check_regional(stack: str, block: RegionalStack, settings: Settings, sibling
     """A region's stack."""
     key = "hetzner-platform:stack"
     if not settings.names(block.region):
-        yield _unknown(f"{key}.region", block.region, settings.regions, "region of config/regions.yaml")
+        yield unknown(f"{key}.region", block.region, settings.regions, "region of config/regions.yaml")
     yield from _admin_cidrs(f"{key}.admin_cidrs", block.admin_cidrs)
     for sibling in siblings:
         if sibling.stack != stack and sibling.region == block.region:
@@ -120,10 +120,10 @@ def check_shared(block: SharedStack, settings: Settings) -> Problems:
     """The stack ``shared``."""
     key = "hetzner-platform:stack"
     if not settings.names(block.active_region):
-        yield _unknown(f"{key}.active_region", block.active_region, settings.regions, "region of config/regions.yaml")
+        yield unknown(f"{key}.active_region", block.active_region, settings.regions, "region of config/regions.yaml")
     storage = block.object_storage
     if storage.location not in settings.prices.locations:
-        yield _unknown(f"{key}.object_storage.location", storage.location, settings.prices.locations, "location")
+        yield unknown(f"{key}.object_storage.location", storage.location, settings.prices.locations, "location")
     for region in settings.regions:
         if region not in storage.site_access_key_ids:
             yield Problem(
@@ -139,7 +139,7 @@ def check_shared(block: SharedStack, settings: Settings) -> Problems:
     yield from _edge(f"{key}.cloudflare", block, settings)
     for site in storage.site_access_key_ids:
         if not settings.names(site):
-            yield _unknown(f"{key}.object_storage.site_access_key_ids", site, settings.regions, "region")
+            yield unknown(f"{key}.object_storage.site_access_key_ids", site, settings.regions, "region")
 
 
 def _edge(key: str, block: SharedStack, settings: Settings) -> Problems:
@@ -187,7 +187,7 @@ def machines(pool: str, settings: CloudSettings) -> list[Machine]:
 def _region(name: str, region: Region, settings: Settings) -> Problems:
     yield from _name(name, name, "a region's name begins the names of its machines")
     if region.location not in settings.prices.locations:
-        yield _unknown(f"{name}.location", region.location, settings.prices.locations, "location of config/prices.yaml")
+        yield unknown(f"{name}.location", region.location, settings.prices.locations, "location of config/prices.yaml")
     servers = region.servers
     yield from _pool(name, f"{name}.servers", SERVERS, servers, Subnet.SERVERS, settings.prices)
     count = len(numbers(servers))
@@ -238,7 +238,7 @@ def _pool(region: str, key: str, pool_name: str, pool: MachineSettings, subnet: 
             break
     if isinstance(pool, RobotPool):
         if pool.model not in prices.robot_models:
-            yield _unknown(f"{key}.model", pool.model, prices.robot_models, "model of config/prices.yaml")
+            yield unknown(f"{key}.model", pool.model, prices.robot_models, "model of config/prices.yaml")
     elif isinstance(pool, CloudSettings):
         yield from _types(key, pool.type, pool.fallback_types, pool.types, prices)
 
@@ -259,7 +259,7 @@ def _types(key: str, type_: str, fallbacks: list[str], by_machine: Mapping[int, 
     named |= {f"{key}.fallback_types[{position}]": each for position, each in enumerate(fallbacks)}
     for where, each in named.items():
         if each not in known:
-            yield _unknown(where, each, known, "server type of config/prices.yaml")
+            yield unknown(where, each, known, "server type of config/prices.yaml")
     if type_ not in known:
         return
     architecture = known[type_].architecture
@@ -334,7 +334,7 @@ def _load_balancer(name: str, region: Region, prices: Prices) -> Problems:
     key = f"{name}.load_balancer"
     balancer = region.load_balancer
     if balancer.type not in prices.load_balancer_types:
-        yield _unknown(
+        yield unknown(
             f"{key}.type", balancer.type, prices.load_balancer_types, "load balancer type of config/prices.yaml"
         )
         return
@@ -344,7 +344,7 @@ def _load_balancer(name: str, region: Region, prices: Prices) -> Problems:
         targets = pool if isinstance(pool, CloudPool) else None
     if targets is None:
         pools = ["servers", *(pool for pool, each in region.pools.items() if isinstance(each, CloudPool))]
-        yield _unknown(f"{key}.targets", balancer.targets, pools, "pool of cloud servers")
+        yield unknown(f"{key}.targets", balancer.targets, pools, "pool of cloud servers")
         return
     limit = prices.load_balancer_types[balancer.type].targets
     count = len(numbers(targets))
@@ -483,10 +483,3 @@ def _name(key: str, name: str, why: str) -> Problems:
         check_name(name)
     except InvalidNameError as error:
         yield Problem(key, name, f"{error}; {why}", "rename it")
-
-
-def _unknown(key: str, value: object, known: Iterable[str], what: str) -> Problem:
-    names = list(known)
-    close = difflib.get_close_matches(str(value), names, n=1)
-    guess = f"did you mean {close[0]!r}? " if close else ""
-    return Problem(key, value, f"is no {what}", f"{guess}known: {', '.join(names)}")

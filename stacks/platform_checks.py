@@ -1,8 +1,7 @@
 """What is wrong with config/platform.yaml, beyond the types of its values."""
 
 import dataclasses
-import difflib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 from components.ingress import rate_problems
 from components.policy import Rules, persona_problems, problems
@@ -12,6 +11,7 @@ from components.secrets import engine_problems
 from . import layers
 from .models import Chart
 from .platform_models import Platform
+from .problems import unknown
 from .settings import Settings
 
 
@@ -29,7 +29,7 @@ def check_platform(platform: Platform, settings: Settings) -> Iterator[Problem]:
             yield Problem(f"object_store.{key}", value, problem, "take it out, or write kind: hetzner")
     for region in platform.policy.regions:
         if not settings.names(region):
-            yield _unknown(f"policy.regions.{region}", region, list(settings.regions), "region of config/regions.yaml")
+            yield unknown(f"policy.regions.{region}", region, list(settings.regions), "region of config/regions.yaml")
     policy = platform.policy
     yield from problems(Rules(policy.enforcement, tuple(platform.image_registries), dict(policy.overrides)))
     yield from persona_problems(platform.personas)
@@ -47,9 +47,3 @@ def check_charts(platform: Platform, charts: dict[str, Chart], *, with_gpu: bool
 def _below(key: str, problems: Iterable[Problem]) -> Iterator[Problem]:
     """As the file has the keys of a component."""
     return (dataclasses.replace(each, key=f"{key}.{each.key}") for each in problems)
-
-
-def _unknown(key: str, value: object, known: Sequence[str], what: str) -> Problem:
-    close = difflib.get_close_matches(str(value), known, n=1)
-    guess = f"did you mean {close[0]!r}? " if close else ""
-    return Problem(key, value, f"is no {what}", f"{guess}known: {', '.join(known)}")

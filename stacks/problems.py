@@ -1,6 +1,7 @@
 """Everything that is wrong with the configuration, told to the person who must mend it: all of it at once."""
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -18,6 +19,14 @@ class ConfigProblem:
     def __str__(self) -> str:
         shown = "" if self.problem.value is None else f" = {_shown(self.problem.value)}"
         return f"{self.file}: {self.problem.key}{shown}\n    {self.problem.problem}\n    -> {self.problem.remedy}"
+
+
+def unknown(key: str, value: object, known: Iterable[str], what: str) -> Problem:
+    """A name that is none of those there are, with the closest of them."""
+    names = list(known)
+    close = difflib.get_close_matches(str(value), names, n=1)
+    guess = f"did you mean {close[0]!r}? " if close else ""
+    return Problem(key, value, f"is no {what}", f"{guess}known: {', '.join(names)}")
 
 
 class ConfigurationError(pulumi.RunError):
