@@ -151,9 +151,15 @@ class Cluster:
         self.http = httpx.Client(verify=context, trust_env=False, timeout=10, follow_redirects=True)
 
     def ask(self, method: str, path: str, *, token: str = "", number: int = 0, **data: Any) -> httpx.Response:
+        """One request; while the servers elect a leader it is asked again, as its own clients do, but for the server's state."""
         headers = {"X-Vault-Token": token} if token else {}
         address = f"https://{HOSTS[number]}:8200/v1/{path}"
-        return self.http.request(method, address, headers=headers, json=data or None)
+        deadline = time.monotonic() + SECONDS
+        while True:
+            answer = self.http.request(method, address, headers=headers, json=data or None)
+            if answer.status_code < 500 or path.startswith("sys/") or time.monotonic() > deadline:
+                return answer
+            time.sleep(0.1)
 
     def unsealed(self, number: int) -> bool:
         try:
@@ -190,13 +196,19 @@ class Cluster:
         return self.core.create_namespaced_service_account_token(name, namespace, body).status.token
 
     def log_in(self, role: str, namespace: str, account: str, audience: str = "openbao") -> httpx.Response:
-        jwt = self.account(namespace, account, audience)
-        return self.ask("POST", "auth/kubernetes/login", role=role, jwt=jwt)
+        return self._login(role, self.account(namespace, account, audience))
+
+    def logged_in(self, role: str, jwt: str) -> str:
+        """The engine's token for whoever holds a token of a ServiceAccount."""
+        answer = self._login(role, jwt)
+        assert answer.status_code == 200, f"{answer.text}\n{self.logs()}"
+        return str(answer.json()["auth"]["client_token"])
 
     def token(self, role: str, namespace: str, account: str) -> str:
-        answer = self.log_in(role, namespace, account)
-        assert answer.status_code == 200, answer.text
-        return str(answer.json()["auth"]["client_token"])
+        return self.logged_in(role, self.account(namespace, account))
+
+    def _login(self, role: str, jwt: str) -> httpx.Response:
+        return self.ask("POST", "auth/kubernetes/login", role=role, jwt=jwt)
 
     def operator(self) -> str:
         return self.token("operator", "openbao", "operator")

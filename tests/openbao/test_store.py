@@ -56,14 +56,13 @@ def token(api: client.CoreV1Api, account: str, namespace: str) -> Any:
 def test_what_a_developer_writes_the_operator_reads_for_that_namespace_alone(cluster: Cluster, acting: Acting) -> None:
     developer, operator = acting("dev", f"{TENANT}-developers"), acting(OPERATOR, "system:serviceaccounts")
     jwt = token(developer, "secrets-writer", TENANT).status.token
-    writer = cluster.ask("POST", "auth/kubernetes/login", role="secrets-writer", jwt=jwt).json()["auth"]["client_token"]
+    writer = cluster.logged_in("secrets-writer", jwt)
     path = f"tenants/data/{TENANT}/database"
     assert cluster.ask("POST", path, token=writer, data={"password": "written"}).status_code == 200
     answers: list[int] = []
     for namespace in (TENANT, OTHER):
         jwt = token(operator, "secrets-reader", namespace).status.token
-        login = cluster.ask("POST", "auth/kubernetes/login", role="secrets-reader", jwt=jwt).json()
-        answers.append(cluster.ask("GET", path, token=login["auth"]["client_token"]).status_code)
+        answers.append(cluster.ask("GET", path, token=cluster.logged_in("secrets-reader", jwt)).status_code)
     assert answers == [200, 403]
 
 
