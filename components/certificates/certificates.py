@@ -82,14 +82,10 @@ class Certificates(Layer):
             for generation in internal["generations"]
         }
         self.roots = pulumi.Output.all(*(authority.certificate for authority in authorities.values())).apply("".join)
-        namespace = self.namespace(CERTIFICATES_NAMESPACE, "restricted", flows=flows(acme=acme is not None))
-        cert_manager = self.install(
-            "cert-manager", args["charts"]["cert-manager"], CERTIFICATES_NAMESPACE, needs=[namespace]
-        )
+        self.namespace(CERTIFICATES_NAMESPACE, "restricted", flows=flows(acme=acme is not None))
+        self.install("cert-manager", args["charts"]["cert-manager"], CERTIFICATES_NAMESPACE)
         # Its webhook's certificate comes from cert-manager.
-        trust_manager = self.install(
-            "trust-manager", args["charts"]["trust-manager"], CERTIFICATES_NAMESPACE, needs=[cert_manager]
-        )
+        self.install("trust-manager", args["charts"]["trust-manager"], CERTIFICATES_NAMESPACE)
         root = authorities[internal["signs"]]
         signing = intermediate(
             self,
@@ -101,11 +97,11 @@ class Certificates(Layer):
             hours=CA_HOURS,
             early_renewal_hours=CA_EARLY_RENEWAL_HOURS,
         )
-        secret = self.secret(CERTIFICATES_NAMESPACE, CA_SECRET, signing, namespace, type="kubernetes.io/tls")
-        self.manifest(internal_issuer(), cert_manager, secret)
-        self.manifest(bundle(self.roots), trust_manager)
+        self.secret(CERTIFICATES_NAMESPACE, CA_SECRET, signing, type="kubernetes.io/tls")
+        self.manifest(internal_issuer())
+        self.manifest(bundle(self.roots))
         if acme is not None:
-            token = self.secret(CERTIFICATES_NAMESPACE, TOKEN_SECRET, {TOKEN_KEY: acme["token"]}, namespace)
+            self.secret(CERTIFICATES_NAMESPACE, TOKEN_SECRET, {TOKEN_KEY: acme["token"]})
             issuer = acme_issuer(acme["email"], acme["zone"], acme.get("directory", ACME_DIRECTORY))
-            self.manifest(issuer, cert_manager, token)
+            self.manifest(issuer)
         self.finish({"roots": self.roots})

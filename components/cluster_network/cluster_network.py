@@ -85,39 +85,37 @@ class ClusterNetwork(Layer):
         }
         if user is not None and password is not None:
             texts |= {"robot-user": user, "robot-password": password}
-        access = self.secret(_SYSTEM, "hcloud", texts)
+        self.secret(_SYSTEM, "hcloud", texts)
         certificates = HubbleCertificates(f"{name}-hubble", {"cluster": args["cluster"]}, self.child())
-        hubble = [
-            self.secret(_SYSTEM, SERVER_CERTIFICATE, _pair(certificates.server), type="kubernetes.io/tls"),
-            self.secret(_SYSTEM, RELAY_CERTIFICATE, _pair(certificates.relay), type="kubernetes.io/tls"),
-        ]
-        cilium = self.install(
-            "cilium",
-            args["charts"]["cilium"],
-            _SYSTEM,
-            values=cilium_values(pods, args["mtu"], routing),
-            needs=hubble,
-            awaited=False,
-        )
-        controller = self.install(
-            "hcloud-cloud-controller-manager",
-            args["charts"]["hcloud-cloud-controller-manager"],
-            _SYSTEM,
-            values=cloud_controller_values(pods, routing, with_robot=user is not None),
-            needs=[access],
-            awaited=False,
-        )
+        self.secret(_SYSTEM, SERVER_CERTIFICATE, _pair(certificates.server), type="kubernetes.io/tls")
+        self.secret(_SYSTEM, RELAY_CERTIFICATE, _pair(certificates.relay), type="kubernetes.io/tls")
+        # Neither waits for the other: nodes are not ready before the one, and stay tainted before the other.
+        with self.abreast():
+            self.install(
+                "cilium",
+                args["charts"]["cilium"],
+                _SYSTEM,
+                values=cilium_values(pods, args["mtu"], routing),
+                awaited=False,
+            )
+            self.install(
+                "hcloud-cloud-controller-manager",
+                args["charts"]["hcloud-cloud-controller-manager"],
+                _SYSTEM,
+                values=cloud_controller_values(pods, routing, with_robot=user is not None),
+                awaited=False,
+            )
         patience = Patience(args.get("ready_within", 900), args.get("ready_interval", 5))
         hook = connected(name, pulumi.Output.from_input(args["kubeconfig"]), args["nodes"], patience)
         self.gate = self.part(
             random.RandomId(
                 f"{name}-connected",
                 byte_length=4,
-                opts=self.wait(cilium, controller, hooks=pulumi.ResourceHookBinding(before_create=[hook])),
+                opts=self.wait(hooks=pulumi.ResourceHookBinding(before_create=[hook])),
             )
         )
-        self.manifest(deny_metadata(), self.gate)
-        self.admit(_SYSTEM, system_flows(args.get("resolvers", RESOLVERS)), self.gate)
+        self.manifest(deny_metadata())
+        self.admit(_SYSTEM, system_flows(args.get("resolvers", RESOLVERS)))
         self.finish()
 
 

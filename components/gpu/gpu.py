@@ -40,21 +40,19 @@ class Gpu(Layer):
         time_slicing, charts = args.get("time_slicing", 1), args["charts"]
         refuse(name, problems(time_slicing, charts))
         # Device nodes of the machine, and NVML's own capabilities.
-        namespace = self.namespace(NAMESPACE, "privileged", flows=flows())
-        runtime = self.manifest(runtime_class())
-        needs = [namespace, runtime]
-        self.install(
-            "nvidia-device-plugin",
-            charts["nvidia-device-plugin"],
-            NAMESPACE,
-            values=device_plugin_values(time_slicing),
-            needs=needs,
-        )
-        self.install(
-            "dcgm-exporter",
-            charts["dcgm-exporter"],
-            NAMESPACE,
-            values={"serviceMonitor": {"enabled": args.get("service_monitor", False)}},
-            needs=needs,
-        )
+        self.namespace(NAMESPACE, "privileged", flows=flows())
+        self.manifest(runtime_class())
+        with self.abreast():
+            self.install(
+                "nvidia-device-plugin",
+                charts["nvidia-device-plugin"],
+                NAMESPACE,
+                values=device_plugin_values(time_slicing),
+            )
+            self.install(
+                "dcgm-exporter",
+                charts["dcgm-exporter"],
+                NAMESPACE,
+                values={"serviceMonitor": {"enabled": args.get("service_monitor", False)}},
+            )
         self.finish()

@@ -89,12 +89,12 @@ class Ingress(Layer):
         super().__init__("Ingress", name, args, IngressArgs, opts, after)
         meshed = args.get("meshed", True)
         allowed = flows(args["load_balancer_ip"], address, meshed=meshed)
-        namespace = self.namespace(INGRESS, "restricted", flows=allowed, meshed=meshed)
+        self.namespace(INGRESS, "restricted", flows=allowed, meshed=meshed)
         for manifest in metrics_policy(INGRESS) if meshed else ():
-            self.manifest(manifest, namespace)
+            self.manifest(manifest)
         pair = {"tls.crt": args["origin_certificate"], "tls.key": args["origin_private_key"]}
-        certificate = self.secret(INGRESS, ORIGIN_CERTIFICATE, pair, namespace, type="kubernetes.io/tls")
-        authority = self.secret(INGRESS, ORIGIN_PULL_CA, {"ca.crt": args["origin_pull_ca"]}, namespace)
+        self.secret(INGRESS, ORIGIN_CERTIFICATE, pair, type="kubernetes.io/tls")
+        self.secret(INGRESS, ORIGIN_PULL_CA, {"ca.crt": args["origin_pull_ca"]})
         shown = pulumi.Output.all(args["origin_certificate"], args["origin_pull_ca"]).apply(fingerprint)
         self.install(
             "traefik",
@@ -108,7 +108,6 @@ class Ingress(Layer):
                 # Certificates are shown to whoever connects: what is made of them alone is no secret.
                 fingerprint=pulumi.Output.unsecret(shown),
             ),
-            needs=[namespace, certificate, authority],
         )
         if args["targets"] != SERVERS:
             self.workloads = [dataclasses.replace(workload, on="agents") for workload in self.workloads]

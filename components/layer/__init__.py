@@ -18,7 +18,7 @@ from .flows import (
     to_api_server,
     within,
 )
-from .layer import LAYER_LABEL, Layer, Security
+from .layer import LAYER_LABEL, Layer, Part, Security
 from .requests import UnknownChartError, Workload, mebibytes, millicores, workloads
 from .values import ChartPin, chart_values, merged, own_values, unpinned
 
@@ -35,6 +35,7 @@ __all__ = [
     "Entities",
     "Flow",
     "Layer",
+    "Part",
     "Peer",
     "Pods",
     "Security",

@@ -1,7 +1,8 @@
 """The base of the components that live in a cluster."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, Literal, TypeVar
 
 import pulumi
@@ -37,7 +38,8 @@ _TYPED: Final[Mapping[tuple[str, str], Any]] = {
 }
 """Kinds that are made from manifests here; all others are custom resources."""
 
-_Resource = TypeVar("_Resource", bound=pulumi.Resource)
+Part = TypeVar("Part", bound=pulumi.Resource)
+"""A resource that belongs to a layer."""
 
 Security = Literal["privileged", "baseline", "restricted"]
 
@@ -45,9 +47,14 @@ Security = Literal["privileged", "baseline", "restricted"]
 class Layer(Component):
     """A component in a cluster.
 
+    Its parts come one after the other, in the order in which they are written, each waiting for the one before; they go in
+    the opposite order. A namespace is there before its policies, these before what they let talk, a kind's definition and
+    its webhook before the first object of that kind. It also keeps the paths through the graph few: Pulumi walks each of
+    them when a deletion fails.
+
     Args:
         kind, name, args, accepted, opts: As of a `Component`.
-        after: What its parts wait for: the `ready_resources` of the layers below.
+        after: What its first part waits for: the `ready_resources` of the layers below.
     """
 
     ready: pulumi.Output[bool]
@@ -67,25 +74,33 @@ class Layer(Component):
         super().__init__(kind, name, args, accepted, opts)
         self.label = name
         self.workloads = []
-        self._after = list(after)
-        self._parts: list[pulumi.Resource] = []
-        self._awaited: set[pulumi.Resource] = set()
-        self._policies: dict[str, list[pulumi.Resource]] = {}
+        self._last = list(after)
+        self._abreast: list[pulumi.Resource] | None = None
 
     @property
     def ready_resources(self) -> list[pulumi.Resource]:
-        """What a layer above waits for: every part that no other part of this layer waits for already."""
-        return [part for part in self._parts if part not in self._awaited]
+        """What a layer above waits for: the last part, which waited for all others."""
+        return list(self._last)
 
-    def wait(self, *others: pulumi.Resource, **overrides: Any) -> pulumi.ResourceOptions:
-        """Options of a part: it waits for ``others``, and for the layers below, unless one of the others is a part that does."""
-        own = [other for other in others if other in self._parts]
-        self._awaited.update(own)
-        return self.child(depends_on=[*([] if own else self._after), *others], **overrides)
+    @contextmanager
+    def abreast(self) -> Generator[None]:
+        """Parts that are made in it do not wait for each other; what comes after waits for them all."""
+        self._abreast = []
+        try:
+            yield
+        finally:
+            self._last, self._abreast = self._abreast or self._last, None
 
-    def part(self, resource: _Resource) -> _Resource:
-        """Count a resource among the parts that must be there before this layer is ready."""
-        self._parts.append(resource)
+    def wait(self, **overrides: Any) -> pulumi.ResourceOptions:
+        """Options of the next part: it waits for the one before it."""
+        return self.child(depends_on=self._last, **overrides)
+
+    def part(self, resource: Part) -> Part:
+        """Count a resource, made with the options of `wait`, as the last part until now."""
+        if self._abreast is None:
+            self._last = [resource]
+        else:
+            self._abreast.append(resource)
         return resource
 
     def namespace(
@@ -131,28 +146,27 @@ class Layer(Component):
                 f"{self.label}-{name}-default-account",
                 metadata={"name": "default", "namespace": name},
                 automount_service_account_token=False,
-                opts=self.wait(namespace),
+                opts=self.wait(),
             )
         )
-        self.admit(name, flows, namespace)
+        self.admit(name, flows)
         return namespace
 
-    def admit(self, namespace: str, flows: Sequence[Flow], *needs: pulumi.Resource) -> None:
+    def admit(self, namespace: str, flows: Sequence[Flow]) -> None:
         """Default deny in a namespace, and the flows that it allows."""
-        made = [self.manifest(policy, *needs) for policy in policies(namespace, flows)]
-        self._policies.setdefault(namespace, []).extend(made)
+        for policy in policies(namespace, flows):
+            self.manifest(policy)
 
-    def manifest(self, manifest: Mapping[str, Any], *needs: pulumi.Resource) -> pulumi.CustomResource:
-        """An object from its manifest, after ``needs``; its Pulumi name is made of its kind, namespace and name.
+    def manifest(self, manifest: Mapping[str, Any]) -> pulumi.CustomResource:
+        """An object from its manifest; its Pulumi name is made of its kind, namespace and name.
 
         Args:
             manifest: ``apiVersion``, ``kind``, ``metadata`` with a name, and the rest, as YAML would say it.
-            needs: What must be there before: its namespace, its kind's definition, the webhook that looks at it.
         """
         metadata = manifest["metadata"]
         place = "-".join(part for part in (metadata.get("namespace"), metadata["name"]) if part)
         name = f"{self.label}-{place}-{_kebab(manifest['kind'])}"
-        made = _typed(manifest, name, self.wait(*needs))
+        made = _typed(manifest, name, self.wait())
         return self.part(made)
 
     def secret(
@@ -160,7 +174,7 @@ class Layer(Component):
         namespace: str,
         name: str,
         texts: Mapping[str, pulumi.Input[str]] | pulumi.Output[Mapping[str, str]],
-        *needs: pulumi.Resource,
+        *,
         type: str = "Opaque",
     ) -> kubernetes.core.v1.Secret:
         """A Secret of texts; it is secret in the state as well.
@@ -169,7 +183,6 @@ class Layer(Component):
             namespace: Where it is.
             name: Its name.
             texts: By key.
-            needs: What must be there before, such as its namespace.
             type: As Kubernetes names it.
         """
         return self.part(
@@ -178,7 +191,7 @@ class Layer(Component):
                 metadata={"name": name, "namespace": namespace},
                 type=type,
                 string_data=pulumi.Output.secret(texts if isinstance(texts, pulumi.Output) else dict(texts)),
-                opts=self.wait(*needs),
+                opts=self.wait(),
             )
         )
 
@@ -189,7 +202,6 @@ class Layer(Component):
         namespace: str,
         *,
         values: Mapping[str, Any] | None = None,
-        needs: Sequence[pulumi.Resource] = (),
         awaited: bool = True,
         timeout: int = _TIMEOUT,
     ) -> kubernetes.helm.v3.Release:
@@ -200,7 +212,6 @@ class Layer(Component):
             pin: Where it is, and which version; None for ours in ``charts/<chart>``.
             namespace: Where it goes; it must exist.
             values: What is laid over the static values. No secrets: charts are given the names of Secrets.
-            needs: What must be there before, such as its namespace.
             awaited: Whether to wait until all of it is available.
             timeout: Seconds to wait for that.
         """
@@ -216,14 +227,13 @@ class Layer(Component):
                 skip_await=not awaited,
                 timeout=timeout,
                 max_history=_HISTORY,
-                # What its hooks need is let through from before it comes until after it is gone.
-                opts=self.wait(*needs, *self._policies.get(namespace, ())),
+                opts=self.wait(),
             )
         )
 
     def finish(self, outputs: Mapping[str, Any] | None = None) -> None:
         """Register the outputs, ``ready`` among them; the last line of a layer."""
-        self.ready = pulumi.Output.all(*(part.urn for part in self._parts)).apply(lambda _: True)
+        self.ready = pulumi.Output.all(*(part.urn for part in self._last)).apply(lambda _: True)
         self.register_outputs({**(outputs or {}), "ready": self.ready})
 
 

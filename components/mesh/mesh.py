@@ -59,15 +59,16 @@ class Mesh(Layer):
         charts = args["charts"]
         refuse(f"Mesh {name!r}", unpinned(charts, CHARTS))
         super().__init__("Mesh", name, args, MeshArgs, opts, after)
-        plugin_namespace = self.namespace(CNI_NAMESPACE, "privileged", flows=[to_api_server()])
-        plugin = self.install("linkerd2-cni", charts["linkerd2-cni"], CNI_NAMESPACE, needs=[plugin_namespace])
-        namespace = self.namespace(
+        self.namespace(CNI_NAMESPACE, "privileged", flows=[to_api_server()])
+        self.namespace(
             NAMESPACE,
             "restricted",
             flows=control_plane_flows(),
             labels={"linkerd.io/is-control-plane": "true"},
         )
-        definitions = self.install("linkerd-crds", charts["linkerd-crds"], NAMESPACE, needs=[namespace])
+        with self.abreast():
+            self.install("linkerd2-cni", charts["linkerd2-cni"], CNI_NAMESPACE)
+            self.install("linkerd-crds", charts["linkerd-crds"], NAMESPACE)
         signing = intermediate(
             self,
             f"{name}-intermediate",
@@ -79,17 +80,14 @@ class Mesh(Layer):
             hours=INTERMEDIATE_HOURS,
             early_renewal_hours=INTERMEDIATE_EARLY_RENEWAL_HOURS,
         )
-        signs = self.secret(CERTIFICATES_NAMESPACE, ISSUER, signing, type="kubernetes.io/tls")
-        issuer = self.manifest(cluster_issuer(), signs)
+        self.secret(CERTIFICATES_NAMESPACE, ISSUER, signing, type="kubernetes.io/tls")
+        self.manifest(cluster_issuer())
         bundle = args["anchor"]
         if "previous_anchor" in args:
             bundle = pulumi.Output.concat(args["anchor"], args["previous_anchor"])
-        needs: list[pulumi.Resource] = [
-            plugin,
-            definitions,
-            self.manifest(trust_roots(bundle), namespace),
-            self.manifest(identity_issuer(), namespace, issuer),
-            *(self.manifest(webhook(each, args.get("issuer", INTERNAL_ISSUER)), namespace) for each in WEBHOOKS),
-        ]
-        self.install("linkerd-control-plane", charts["linkerd-control-plane"], NAMESPACE, needs=needs)
+        self.manifest(trust_roots(bundle))
+        self.manifest(identity_issuer())
+        for each in WEBHOOKS:
+            self.manifest(webhook(each, args.get("issuer", INTERNAL_ISSUER)))
+        self.install("linkerd-control-plane", charts["linkerd-control-plane"], NAMESPACE)
         self.finish()

@@ -37,6 +37,7 @@ class Metrics(Layer):
         super().__init__("Metrics", name, args, MetricsArgs, opts, after)
         charts = args["charts"]
         refuse(name, unpinned(charts, CHARTS))
-        for chart in CHARTS:
-            self.install(chart, charts[chart], _SYSTEM)
+        with self.abreast():
+            for chart in CHARTS:
+                self.install(chart, charts[chart], _SYSTEM)
         self.finish()

@@ -9,7 +9,7 @@ from ..layer import ChartPin, Layer, from_api_server, from_prometheus, to_api_se
 from ..problem import refuse
 from .constraints import PLATFORM_NAMESPACES, Enforcement, Rules, admission, config, constraints, problems
 from .personas import cluster_roles, persona_bindings, persona_problems
-from .templates import constraint_templates, kind_of
+from .templates import constraint_templates
 
 NAMESPACE: Final = "gatekeeper-system"
 CHART: Final = "gatekeeper"
@@ -65,18 +65,19 @@ class Policy(Layer):
             namespaces,
         )
         refuse(name, [*problems(rules), *persona_problems(personas), *unpinned(args["charts"], [CHART])])
-        release = self._gatekeeper(args["charts"][CHART])
-        self.manifest(config(namespaces), release)
-        templates = {kind_of(template): self.manifest(template, release) for template in constraint_templates()}
-        for constraint in constraints(rules):
-            self.manifest(constraint, templates[constraint["kind"]])
-        for manifest in [*admission(namespaces), *cluster_roles(), *persona_bindings(personas)]:
-            # The namespace is there before the release is.
-            own = manifest["metadata"].get("namespace") == NAMESPACE
-            self.manifest(manifest, *([release] if own else []))
+        for manifest in [*admission(namespaces), *cluster_roles()]:
+            self.manifest(manifest)
+        self._gatekeeper(args["charts"][CHART])
+        for manifest in [
+            *persona_bindings(personas),
+            config(namespaces),
+            *constraint_templates(),
+            *constraints(rules),
+        ]:
+            self.manifest(manifest)
         self.finish()
 
-    def _gatekeeper(self, pin: ChartPin) -> pulumi.Resource:
+    def _gatekeeper(self, pin: ChartPin) -> None:
         flows = [
             to_api_server(),
             from_api_server(_WEBHOOK_PORT),
@@ -84,5 +85,5 @@ class Policy(Layer):
             # The release is done when its probe was answered by the webhook.
             *within("probe", _WEBHOOK_PORT),
         ]
-        namespace = self.namespace(NAMESPACE, "restricted", flows=flows, labels=_UNMANAGED)
-        return self.install(CHART, pin, NAMESPACE, needs=[namespace])
+        self.namespace(NAMESPACE, "restricted", flows=flows, labels=_UNMANAGED)
+        self.install(CHART, pin, NAMESPACE)

@@ -3,6 +3,7 @@
 import ipaddress
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, Literal, NotRequired, TypedDict
 from urllib.parse import urlsplit
 
@@ -169,34 +170,39 @@ class SecretStores(Layer):
         super().__init__("SecretStores", name, args, SecretStoresArgs, opts, after)
         kind = args.get("engine", "openbao")
         charts = args["charts"]
-        reloader = self.namespace(RELOADER_NAMESPACE, "restricted", flows=_reloader_flows())
-        self.install("reloader", charts["reloader"], RELOADER_NAMESPACE, needs=[reloader])
-        self.engine = self._engine(kind, args)
-        operator = self.namespace(OPERATOR_NAMESPACE, "restricted", flows=operator_flows(self.engine))
-        self.install("external-secrets", charts["external-secrets"], OPERATOR_NAMESPACE, needs=[operator])
+        self.engine, run_here = self._engine(kind, args)
+        self.namespace(RELOADER_NAMESPACE, "restricted", flows=_reloader_flows())
+        self.namespace(OPERATOR_NAMESPACE, "restricted", flows=operator_flows(self.engine))
+        with self.abreast():
+            self.install("reloader", charts["reloader"], RELOADER_NAMESPACE)
+            self.install("external-secrets", charts["external-secrets"], OPERATOR_NAMESPACE)
+            if run_here is not None:
+                self.install(kind, charts[kind], run_here.namespace, values=_servers(args, run_here.configuration))
         self.finish()
 
-    def _engine(self, kind: EngineKind, args: SecretStoresArgs) -> Engine:
+    def _engine(self, kind: EngineKind, args: SecretStoresArgs) -> tuple[Engine, "_RunHere | None"]:
+        """The engine, and what its release needs where it is run here; what the release waits for is made."""
         authority = args.get("authority")
         if "aws" in args and kind == "aws":
             aws = args["aws"]
             prefix = aws.get("prefix", "hetzner-platform/").rstrip("/") + "/"
-            return SecretsManager(aws["region"], prefix, aws.get("credentials", {}))
+            return SecretsManager(aws["region"], prefix, aws.get("credentials", {})), None
+        if "address" in args:
+            return Vault(args["address"], authority), None
         if kind == "vault":
-            return Vault(args["address"] if "address" in args else self._vault(args), authority)
+            return Vault(f"https://vault.{VAULT_NAMESPACE}.svc:{openbao.API_PORT}", authority), self._vault(args)
         assert "seal" in args
-        self._openbao(args, args["seal"])
-        return Vault(openbao.ADDRESS, authority)
+        return Vault(openbao.ADDRESS, authority), self._openbao(args, args["seal"])
 
-    def _openbao(self, args: SecretStoresArgs, seal: SealKey) -> None:
+    def _openbao(self, args: SecretStoresArgs, seal: SealKey) -> "_RunHere":
         replicas = args.get("replicas", REPLICAS)
-        namespace = self.namespace(openbao.NAMESPACE, "restricted", flows=openbao.flows())
-        certificate = self.manifest(openbao.certificate(args.get("issuer", "internal")), namespace)
+        self.namespace(openbao.NAMESPACE, "restricted", flows=openbao.flows())
+        self.manifest(openbao.certificate(args.get("issuer", "internal")))
         keys: dict[str, pulumi.Input[str]] = {"current": seal["key"]}
         if "previous" in seal:
             keys["previous"] = seal["previous"]
-        unseal = self.secret(openbao.NAMESPACE, openbao.UNSEAL_SECRET, keys, namespace)
-        first = self.manifest(
+        self.secret(openbao.NAMESPACE, openbao.UNSEAL_SECRET, keys)
+        self.manifest(
             _config_map(
                 openbao.NAMESPACE,
                 openbao.INITIALIZE,
@@ -205,8 +211,7 @@ class SecretStores(Layer):
                     "initialize.json": json.dumps(openbao.initialization(), indent=2),
                     "peers": "".join(f"{peer}\n" for peer in openbao.peers(replicas)[1:]),
                 },
-            ),
-            namespace,
+            )
         )
         self.manifest(
             {
@@ -214,11 +219,10 @@ class SecretStores(Layer):
                 "kind": "ServiceAccount",
                 "metadata": {"name": openbao.OPERATOR, "namespace": openbao.NAMESPACE},
                 "automountServiceAccountToken": False,
-            },
-            namespace,
+            }
         )
         for manifest in openbao.port_forward(args.get("writers", ())):
-            self.manifest(manifest, namespace)
+            self.manifest(manifest)
 
         def server(generation: int) -> str:
             refuse("SecretStores", check_seal(generation, previous="previous" in seal))
@@ -230,28 +234,22 @@ class SecretStores(Layer):
             if isinstance(generation, int)
             else pulumi.Output.from_input(generation).apply(lambda known: server(int(known)))
         )
-        self.install(
-            "openbao",
-            args["charts"]["openbao"],
-            openbao.NAMESPACE,
-            values=_servers(args, configuration),
-            needs=[namespace, certificate, unseal, first],
-        )
+        return _RunHere(openbao.NAMESPACE, configuration)
 
-    def _vault(self, args: SecretStoresArgs) -> str:
-        namespace = self.namespace(VAULT_NAMESPACE, "restricted", flows=_vault_flows())
+    def _vault(self, args: SecretStoresArgs) -> "_RunHere":
+        self.namespace(VAULT_NAMESPACE, "restricted", flows=_vault_flows())
         issuer = args.get("issuer", "internal")
-        certificate = self.manifest(
-            openbao.server_certificate("vault", VAULT_NAMESPACE, "vault-tls", issuer), namespace
-        )
-        self.install(
-            "vault",
-            args["charts"]["vault"],
-            VAULT_NAMESPACE,
-            values=_servers(args, json.dumps(vault_configuration(args.get("replicas", REPLICAS)), indent=2)),
-            needs=[namespace, certificate],
-        )
-        return f"https://vault.{VAULT_NAMESPACE}.svc:{openbao.API_PORT}"
+        self.manifest(openbao.server_certificate("vault", VAULT_NAMESPACE, "vault-tls", issuer))
+        configuration = json.dumps(vault_configuration(args.get("replicas", REPLICAS)), indent=2)
+        return _RunHere(VAULT_NAMESPACE, configuration)
+
+
+@dataclass(frozen=True)
+class _RunHere:
+    """An engine that is run in the cluster: where, and its servers' configuration."""
+
+    namespace: str
+    configuration: pulumi.Input[str]
 
 
 def vault_configuration(replicas: int) -> dict[str, Any]:

@@ -93,14 +93,8 @@ class BlockStorage(Layer):
         super().__init__("BlockStorage", name, args, BlockStorageArgs, opts, after)
         protection = args.get("protection", True)
         backup = args["backup"]
-        self.install(
-            "hcloud-csi",
-            args["charts"]["hcloud-csi"],
-            _KUBE_SYSTEM,
-            values=hcloud_csi_values(args["cluster"], args["location"], args["token_secret"]),
-        )
-        namespace = self.namespace(LONGHORN, "privileged", flows=longhorn_flows(), protect=protection)
-        credentials = self.secret(
+        self.namespace(LONGHORN, "privileged", flows=longhorn_flows(), protect=protection)
+        self.secret(
             LONGHORN,
             _BACKUP_SECRET,
             {
@@ -108,19 +102,24 @@ class BlockStorage(Layer):
                 "AWS_SECRET_ACCESS_KEY": backup["secret_key"],
                 "AWS_ENDPOINTS": backup["endpoint"],
             },
-            namespace,
         )
-        longhorn = self.install(
-            "longhorn",
-            args["charts"]["longhorn"],
-            LONGHORN,
-            values=longhorn_values(self._target(name, backup), protection=protection),
-            needs=[namespace, credentials],
-            timeout=_UNINSTALL,
-        )
+        with self.abreast():
+            self.install(
+                "hcloud-csi",
+                args["charts"]["hcloud-csi"],
+                _KUBE_SYSTEM,
+                values=hcloud_csi_values(args["cluster"], args["location"], args["token_secret"]),
+            )
+            self.install(
+                "longhorn",
+                args["charts"]["longhorn"],
+                LONGHORN,
+                values=longhorn_values(self._target(name, backup), protection=protection),
+                timeout=_UNINSTALL,
+            )
         for job in recurring_jobs():
             # Longhorn's webhook looks at them: after its release, and gone before it.
-            self.manifest(job, longhorn)
+            self.manifest(job)
         self.cloud_class = CLOUD_VOLUMES
         self.finish({"cloud_class": self.cloud_class})
 

@@ -139,22 +139,17 @@ class ObjectStore(Layer):
             each.name: self._credential(each, {"access_key": each.name, "secret_key": secrets[each.name]})
             for each in tenants
         }
-        namespace = self.namespace(OBJECT_STORE, "restricted", flows=store_flows(port, silo=silo))
+        self.namespace(OBJECT_STORE, "restricted", flows=store_flows(port, silo=silo))
         install = self._silo if silo else self._seaweedfs
-        install(name, args, pulumi.Output.all(**secrets), namespace)
+        install(name, args, pulumi.Output.all(**secrets))
 
-    def _silo(
-        self, name: str, args: ObjectStoreArgs, secrets: pulumi.Output[dict[str, str]], namespace: pulumi.Resource
-    ) -> None:
+    def _silo(self, name: str, args: ObjectStoreArgs, secrets: pulumi.Output[dict[str, str]]) -> None:
         root = self._secret_key(name, "root")
         address = pulumi.Output.concat("http://", _ROOT_USER, ":", root, f"@{OBJECT_STORE}:9000")
         texts = {"rootUser": _ROOT_USER, "rootPassword": root, "MC_HOST_store": address}
         files = {**provision_files(args["tenants"]), "users": secrets.apply(user_lines)}
-        needs = [
-            namespace,
-            self.secret(OBJECT_STORE, _ROOT_SECRET, texts, namespace),
-            self.secret(OBJECT_STORE, _PROVISION_SECRET, files, namespace),
-        ]
+        self.secret(OBJECT_STORE, _ROOT_SECRET, texts)
+        self.secret(OBJECT_STORE, _PROVISION_SECRET, files)
         servers, drives, _ = _erasure(args)
         values: dict[str, Any] = {
             "servers": servers,
@@ -163,14 +158,12 @@ class ObjectStore(Layer):
             "rootSecret": _ROOT_SECRET,
             "provision": {"secret": _PROVISION_SECRET, "revision": revision(files)},
         }
-        self.install(OBJECT_STORE, None, OBJECT_STORE, values=values, needs=needs, timeout=_TIMEOUT)
+        self.install(OBJECT_STORE, None, OBJECT_STORE, values=values, timeout=_TIMEOUT)
 
-    def _seaweedfs(
-        self, _name: str, args: ObjectStoreArgs, secrets: pulumi.Output[dict[str, str]], namespace: pulumi.Resource
-    ) -> None:
+    def _seaweedfs(self, _name: str, args: ObjectStoreArgs, secrets: pulumi.Output[dict[str, str]]) -> None:
         tenants = args["tenants"]
         files = {"seaweedfs_s3_config": secrets.apply(lambda made: identities(tenants, made))}
-        secret = self.secret(OBJECT_STORE, _IDENTITIES_SECRET, files, namespace)
+        self.secret(OBJECT_STORE, _IDENTITIES_SECRET, files)
         values = seaweedfs_values(tenants, args.get("volume_gb", 50), _storage_class(args))
         values["s3"] |= {
             "existingConfigSecret": _IDENTITIES_SECRET,
@@ -178,9 +171,9 @@ class ObjectStore(Layer):
             "podAnnotations": {"hetzner-platform/identities": revision(files)},
         }
         for budget in seaweedfs_budgets():
-            self.manifest(budget, namespace)
+            self.manifest(budget)
         pin = args.get("charts", {})["seaweedfs"]
-        self.install("seaweedfs", pin, OBJECT_STORE, values=values, needs=[namespace, secret], timeout=_TIMEOUT)
+        self.install("seaweedfs", pin, OBJECT_STORE, values=values, timeout=_TIMEOUT)
 
     def _secret_key(self, name: str, owner: str) -> pulumi.Output[str]:
         # Letters and digits alone: it stands in an address, and in lines of a file.

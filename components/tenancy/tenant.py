@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NotRequired, TypedDict
 
 import pulumi
+import pulumi_kubernetes as kubernetes
 
-from ..layer import Flow, Layer
+from ..layer import Flow, Layer, Part
 from ..mesh import ANNOTATIONS
 from .limits import QuotaArgs, limits, priority_quota, quota
 from .names import (
@@ -45,8 +46,8 @@ class TenantArgs(TypedDict):
 class Tenant(Layer):
     """The namespace ``<tenant>-<environment>`` and all that is in it.
 
-    Nothing in it waits for more than the namespace, and it is all deleted by deleting the namespace: pods never stand
-    there without their policies because these went first.
+    It is all deleted by deleting the namespace: pods never stand there without their policies because these went first.
+    Constraints on the namespace are in none; they go after it.
 
     Args:
         name: Pulumi name, unique among tenants; its children are named by their namespace.
@@ -66,12 +67,12 @@ class Tenant(Layer):
         super().__init__("Tenant", name, args, TenantArgs, opts, after)
         self.label = LAYER
         self.namespace_name = namespace_of(args["tenant"], args["environment"])
-        # Constraints on the namespace are in none: they need not wait for it.
+        self._namespace: pulumi.Resource | None = None
         objects = args.get("objects", ())
         for manifest in objects:
             if "namespace" not in manifest["metadata"]:
                 self.manifest(manifest)
-        namespace = self.namespace(
+        self.namespace(
             self.namespace_name,
             "restricted",
             flows=args["flows"],
@@ -85,18 +86,22 @@ class Tenant(Layer):
             annotations={**ANNOTATIONS, **args.get("annotations", {})},
             protect=args.get("protect", False),
         )
-        self.manifest(quota(self.namespace_name, args["quota"]), namespace)
-        self.manifest(priority_quota(self.namespace_name, args["environment"]), namespace)
-        self.manifest(limits(self.namespace_name, args["quota"]), namespace)
+        self.manifest(quota(self.namespace_name, args["quota"]))
+        self.manifest(priority_quota(self.namespace_name, args["environment"]))
+        self.manifest(limits(self.namespace_name, args["quota"]))
         for manifest in objects:
             if "namespace" in manifest["metadata"]:
-                self.manifest(manifest, namespace)
+                self.manifest(manifest)
         if "object_store" in args:
-            self.secret(self.namespace_name, OBJECT_STORE_SECRET, args["object_store"], namespace)
+            self.secret(self.namespace_name, OBJECT_STORE_SECRET, args["object_store"])
         self.finish()
 
-    def wait(self, *others: pulumi.Resource, **overrides: Any) -> pulumi.ResourceOptions:
-        """As of every layer; what waits for the namespace goes with it."""
-        if others:
-            overrides["deleted_with"] = others[0]
-        return super().wait(*others, **overrides)
+    def part(self, resource: Part) -> Part:
+        """As of every layer; the namespace is remembered."""
+        if isinstance(resource, kubernetes.core.v1.Namespace):
+            self._namespace = resource
+        return super().part(resource)
+
+    def wait(self, **overrides: Any) -> pulumi.ResourceOptions:
+        """As of every layer; what comes after the namespace goes with it."""
+        return super().wait(**overrides, deleted_with=self._namespace)

@@ -31,9 +31,8 @@ class TenantsArgs(TypedDict):
 class Tenants(Layer):
     """The priority classes, the namespace ``platform``, and a `Tenant` for each tenant and environment.
 
-    A tenant waits for the priority classes alone, which wait for everything below: its price does not grow with the
-    number of tenants or layers, and adding or removing one touches no other. For the same reason what comes above waits
-    for what tenants share (`ready_resources`), not for the tenants.
+    A tenant waits for what tenants share, not for another tenant: adding or removing one touches no other. For the same
+    reason what comes above waits for what they share (`ready_resources`), not for the tenants.
     """
 
     namespaces: list[str]
@@ -48,7 +47,8 @@ class Tenants(Layer):
     ) -> None:
         super().__init__("Tenants", name, args, TenantsArgs, opts, after)
         self.label = LAYER
-        classes = [self.manifest(_priority(environment)) for environment in PRIORITIES]
+        for environment in PRIORITIES:
+            self.manifest(_priority(environment))
         self.namespace(
             PLATFORM_NAMESPACE,
             "restricted",
@@ -57,13 +57,13 @@ class Tenants(Layer):
             labels={TENANCY_LABEL: "platform", OWNER_LABEL: args.get("platform_owner", "platform")},
             annotations=ANNOTATIONS,
         )
-        made = [self._tenant(each, classes) for each in args["tenants"]]
+        made = [self._tenant(each) for each in args["tenants"]]
         self.namespaces = sorted(tenant.namespace_name for tenant in made)
         self.finish()
 
-    def _tenant(self, args: TenantArgs, classes: Sequence[pulumi.Resource]) -> Tenant:
+    def _tenant(self, args: TenantArgs) -> Tenant:
         name = f"{LAYER}-{namespace_of(args['tenant'], args['environment'])}"
-        return Tenant(name, args, self.child(), after=classes)
+        return Tenant(name, args, self.child(), after=self.ready_resources)
 
 
 def _priority(environment: Environment) -> dict[str, Any]:

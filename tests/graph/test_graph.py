@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.deployment import Deployment
+from sandbox.deployment import Deployment, Resource
 from sandbox.scratch import STACKS, dummy
 
 from .conftest import Runner
@@ -64,9 +64,14 @@ def with_one_changed(deployment: Deployment, name: str, type: str, **changes: An
 
 
 def without(deployment: Deployment, name: str, type: str) -> Deployment:
-    """The deployment without a resource."""
+    """The deployment without a resource; who waited for it waits for what it waited for."""
     victim = deployment.named(name, type)
-    return replace(deployment, resources=tuple(each for each in deployment.resources if each is not victim))
+
+    def spliced(resource: Resource) -> Resource:
+        waits = [victim.dependencies if urn == victim.urn else (urn,) for urn in resource.dependencies]
+        return replace(resource, dependencies=tuple(urn for each in waits for urn in each))
+
+    return replace(deployment, resources=tuple(spliced(each) for each in deployment.resources if each is not victim))
 
 
 @pytest.mark.parametrize(
@@ -90,6 +95,16 @@ def test_each_invariant_notices_its_bad_case(
     changes: dict[str, Any], found: str, committed: dict[str, Deployment]
 ) -> None:
     assert any(found in problem for problem in problems(spoiled(committed["prod"], **changes)))
+
+
+def test_a_dense_graph_is_noticed(committed: dict[str, Deployment]) -> None:
+    made = committed["prod"].resources[:40]
+    dense = [
+        replace(resource, dependencies=tuple(each.urn for each in made[max(0, number - 2) : number]))
+        for number, resource in enumerate(made)
+    ]
+    found = problems(replace(committed["prod"], resources=tuple(dense)))
+    assert any(problem.startswith(f"{made[-1].name}: ") and "ways through" in problem for problem in found)
 
 
 TRAEFIK, OBJECTS = "fsn1-ingress-controller-traefik", "fsn1-object-store-object-store"

@@ -24,6 +24,7 @@ from sandbox import inprocess
 from sandbox.deployment import Deployment, DeploymentFailed
 from sandbox.plugins.values import Secret
 from tests import upstream
+from tests.waiting import before
 
 Golden = Callable[[str, str], None]
 
@@ -161,7 +162,7 @@ def test_a_new_root_is_trusted_before_it_signs() -> None:
 
 def test_issuers_wait_for_the_webhook_that_looks_at_them(deployed: Deployment) -> None:
     def waits(name: str) -> set[str]:
-        return {urn.rpartition("::")[2] for urn in deployed.named(name).dependencies}
+        return before(deployed.resources, name)
 
     assert waits("certificates-internal-cluster-issuer") >= {"certificates-cert-manager"}
     assert waits("certificates-acme-cluster-issuer") >= {

@@ -11,6 +11,7 @@ from components.gpu.objects import CHARTS, problems
 from components.layer import chart_values, merged, policies, workloads
 from sandbox import inprocess
 from sandbox.deployment import Deployment, DeploymentFailed
+from tests.waiting import before
 
 PINS = {chart: {"repository": "https://charts.example.com", "version": "1.2.3"} for chart in CHARTS}
 RELEASE = "kubernetes:helm.sh/v3:Release"
@@ -95,8 +96,8 @@ def test_a_chart_that_is_not_pinned_is_refused() -> None:
 def test_releases_come_after_their_namespace_its_policies_and_the_runtime() -> None:
     deployment = run(time_slicing=2)
     for chart in CHARTS:
-        before = {urn.rpartition("::")[2] for urn in deployment.named(f"gpu-{chart}").dependencies}
-        assert {"gpu-gpu-namespace", "gpu-nvidia-runtime-class", "gpu-gpu-default-deny-network-policy"} <= before
+        waits = before(deployment.resources, f"gpu-{chart}")
+        assert {"gpu-gpu-namespace", "gpu-nvidia-runtime-class", "gpu-gpu-default-deny-network-policy"} <= waits
     assert "config" in release(deployment, "nvidia-device-plugin")
 
 

@@ -29,6 +29,7 @@ from sandbox import inprocess
 from sandbox.deployment import Deployment, DeploymentFailed
 from stacks.platform_models import Ingress as Configured
 from tests import upstream
+from tests.waiting import before
 
 Golden = Callable[[str, str], None]
 
@@ -153,7 +154,7 @@ def test_keys_are_in_secrets_and_nowhere_else() -> None:
 
 def test_the_release_waits_for_certificates_and_policies() -> None:
     made = deploy()
-    waited = {urn.rpartition("::")[2] for urn in made.named("ingress-traefik").dependencies}
+    waited = before(made.resources, "ingress-traefik")
     assert {"ingress-traefik-origin-certificate-secret", "ingress-traefik-origin-pull-ca-secret"} <= waited
     assert {
         urn.rpartition("::")[2] for urn in (each.urn for each in made.resources) if urn.endswith("network-policy")

@@ -8,6 +8,7 @@ import pulumi
 from components.layer import Flow, Layer, Pods
 from sandbox.deployment import Deployment, Resource
 from sandbox.inprocess import run
+from tests.waiting import before
 
 
 class Nothing(TypedDict):
@@ -34,9 +35,9 @@ def names(resource: Resource) -> set[str]:
 
 
 def chart(layer: Example) -> None:
-    namespace = layer.namespace("system", "restricted", flows=[Flow("in", "ingress", [Pods("x")], [1])])
+    layer.namespace("system", "restricted", flows=[Flow("in", "ingress", [Pods("x")], [1])])
     pin: dict[str, str] = {"repository": "https://charts.example.com", "version": "1.2.3"}
-    layer.install("reloader", pin, "system", needs=[namespace])  # type: ignore[arg-type]
+    layer.install("reloader", pin, "system")  # type: ignore[arg-type]
 
 
 def test_a_namespace_has_its_level_no_token_and_no_way_in_but_its_flows() -> None:
@@ -56,24 +57,46 @@ def test_a_namespace_has_its_level_no_token_and_no_way_in_but_its_flows() -> Non
 
 def test_a_release_comes_after_the_policies_of_its_namespace() -> None:
     made = deployed(lambda: Example("layer", chart))
-    assert names(made["layer-reloader"]) == {
+    assert before(made.values(), "layer-reloader") == {
         "layer-system-namespace",
+        "layer-system-default-account",
         *(f"layer-system-{flow}-network-policy" for flow in ("default-deny", "dns", "in")),
     }
 
 
-def test_a_layer_waits_for_the_one_below_and_its_parts_for_no_more_than_they_need() -> None:
+def test_a_layer_waits_for_the_end_of_the_one_below_and_each_part_for_the_one_before_it() -> None:
     def program() -> None:
         below = Example("below", chart)
         Example(
             "above",
-            lambda layer: layer.admit("kube-system", [], layer.namespace("top", "privileged", flows=[])),
+            lambda layer: layer.namespace("top", "privileged", flows=[]),
             below.ready_resources,
         )
 
     made = deployed(program)
-    assert names(made["above-top-namespace"]) == {"below-reloader", "below-system-default-account"}
-    assert names(made["above-top-dns-network-policy"]) == {"above-top-namespace"}
+    assert names(made["above-top-namespace"]) == {"below-reloader"}
+    assert names(made["above-top-default-account"]) == {"above-top-namespace"}
+    assert names(made["above-top-default-deny-network-policy"]) == {"above-top-default-account"}
+    assert names(made["above-top-dns-network-policy"]) == {"above-top-default-deny-network-policy"}
+
+
+def test_parts_that_are_made_abreast_wait_for_what_came_before_and_the_next_for_them_all() -> None:
+    def build(layer: Example) -> None:
+        layer.secret("system", "first", {"key": "x"})
+        with layer.abreast():
+            layer.secret("system", "left", {"key": "x"})
+            layer.secret("system", "right", {"key": "x"})
+        with layer.abreast():
+            pass
+        layer.secret("system", "last", {"key": "x"})
+
+    made = deployed(lambda: Example("layer", build))
+    assert (
+        names(made["layer-system-left-secret"])
+        == names(made["layer-system-right-secret"])
+        == {"layer-system-first-secret"}
+    )
+    assert names(made["layer-system-last-secret"]) == {"layer-system-left-secret", "layer-system-right-secret"}
 
 
 def test_a_protected_namespace_is_the_only_protected_part() -> None:

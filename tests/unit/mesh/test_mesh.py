@@ -34,6 +34,7 @@ from sandbox.deployment import Deployment
 from sandbox.plugins.values import Secret
 from tests import upstream
 from tests.unit.certificates.test_certificates import strict
+from tests.waiting import before
 
 VALUES = Path(__file__).resolve().parents[3] / "charts" / "values"
 Golden = Callable[[str, str], None]
@@ -217,8 +218,7 @@ def test_while_an_anchor_is_handed_over_proxies_trust_both() -> None:
 
 
 def test_the_control_plane_waits_for_its_certificates_the_plugin_and_the_definitions(deployed: Deployment) -> None:
-    release = deployed.named("fsn1-linkerd-control-plane")
-    names = {urn.rpartition("::")[2] for urn in release.dependencies}
+    names = before(deployed.resources, "fsn1-linkerd-control-plane")
     assert {
         "fsn1-linkerd2-cni",
         "fsn1-linkerd-crds",

@@ -27,6 +27,7 @@ from components.policy.constraints import PLATFORM_USERS, listing
 from sandbox import inprocess
 from sandbox.deployment import Deployment, DeploymentFailed
 from tests import upstream
+from tests.waiting import before
 
 ROOT = Path(__file__).resolve().parents[3]
 Golden = Callable[[str, str], None]
@@ -132,11 +133,11 @@ def test_an_override_may_say_what_is_so_anyhow() -> None:
 
 
 def test_a_template_waits_for_gatekeeper_and_a_constraint_for_its_kind(deployed: Deployment) -> None:
-    def waits(name: str) -> set[str]:
-        return {urn.rpartition("::")[2] for urn in deployed.named(name).dependencies}
-
-    assert waits("policy-k8simagedigests-constraint-template") == {"policy-gatekeeper"}
-    assert waits("policy-platform-k8s-image-digests") == {"policy-k8simagedigests-constraint-template"}
+    made = deployed.resources
+    assert "policy-gatekeeper" in before(made, "policy-k8simagedigests-constraint-template")
+    constraints = [each.name for each in deployed.resources if ":constraints.gatekeeper" in each.type]
+    templates = {each.name for each in made if each.name.endswith("-constraint-template")}
+    assert all(templates <= before(made, name) for name in constraints)
     template = deployed.named("policy-k8simagedigests-constraint-template").inputs
     assert template["metadata"]["annotations"]["pulumi.com/waitFor"] == "jsonpath={.status.created}=true"
     kinds = {

@@ -20,6 +20,7 @@ from sandbox.deployment import Deployment, DeploymentFailed
 from sandbox.plugins.values import Secret
 from tests import upstream
 from tests.unit.certificates.test_certificates import strict
+from tests.waiting import before
 
 Golden = Callable[[str, str], None]
 
@@ -191,7 +192,7 @@ def texts(value: Any) -> list[str]:
 
 
 def test_openbao_waits_for_its_certificate_its_key_and_what_it_initialises_with(deployed: Deployment) -> None:
-    names = {urn.rpartition("::")[2] for urn in deployed.named("secrets-openbao").dependencies}
+    names = before(deployed.resources, "secrets-openbao")
     assert {
         "secrets-openbao-openbao-tls-certificate",
         "secrets-openbao-openbao-unseal-secret",

@@ -23,6 +23,7 @@ from components.storage.block_storage import (
 from tests import upstream
 from tests.golden_files import compare
 from tests.unit.edge.recording import Recording, record
+from tests.waiting import before
 
 ROOT = Path(__file__).resolve().parents[3]
 PIN = {"repository": "https://charts.example.com", "version": "1.0.0"}
@@ -119,7 +120,7 @@ def test_protection_is_on_unless_told(layer: Recording) -> None:
 def test_jobs_come_after_longhorn_and_go_before_it(layer: Recording) -> None:
     jobs = layer.of("RecurringJob")
     assert len(jobs) == 3
-    assert all("storage-longhorn" in job.dependencies for job in jobs.values())
+    assert all("storage-longhorn" in before(layer.resources.values(), name) for name in jobs)
 
 
 def test_every_volume_is_backed_up_hourly_whether_it_has_a_group_or_not() -> None:

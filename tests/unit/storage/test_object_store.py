@@ -10,6 +10,7 @@ from components.problem import ProblemsError
 from components.storage import ObjectStore, TenantBucket, TenantBuckets
 from components.storage.object_store import OBJECT_STORE, store_flows
 from tests.unit.edge.recording import Recording, record
+from tests.waiting import before
 
 SHOP = TenantBuckets("shop", "production", [TenantBucket("media")])
 STAGING = TenantBuckets("shop", "staging", [TenantBucket("media", versioning=False)])
@@ -110,7 +111,7 @@ def test_the_job_runs_anew_when_its_files_change_and_only_then(silo: Recording) 
 
 
 def test_secrets_and_policies_come_before_the_release(silo: Recording) -> None:
-    needed = silo.of("Release")["store-object-store"].dependencies
+    needed = before(silo.resources.values(), "store-object-store")
     assert {"store-object-store-object-store-root-secret", "store-object-store-object-store-provision-secret"} <= needed
     assert "store-object-store-default-deny-network-policy" in needed
 

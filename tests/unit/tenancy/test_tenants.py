@@ -21,6 +21,7 @@ from components.tenancy import (
 from components.tenancy.limits import limits, priority_quota, quota
 from sandbox.deployment import Deployment, Resource
 from sandbox.inprocess import run
+from tests.waiting import before
 
 Golden = Callable[[str, str], None]
 ALL: tuple[Reach, ...] = ("databases", "internet", "object-store", "kubernetes-api")
@@ -150,16 +151,13 @@ def test_the_key_may_be_known_only_later() -> None:
     assert named(made)["tenants-orders-production-object-store-secret"].inputs["stringData"] == "[secret]"
 
 
-def test_everything_in_a_namespace_waits_for_it_alone(one: Deployment) -> None:
-    urn = named(one)["tenants-orders-production-namespace"].urn
-    for name, resource in belonging(one, "orders-production").items():
-        if name in ("tenants-orders-production-namespace", "tenants-orders-production-tenant-routes"):
-            assert {each.rpartition("::")[2] for each in resource.dependencies} == {
-                "tenants-tenant-production-priority-class",
-                "tenants-tenant-staging-priority-class",
-            }
-        else:
-            assert resource.dependencies == (urn,), name
+def test_a_tenant_waits_for_what_tenants_share_and_for_no_other_tenant() -> None:
+    made = deployed([tenant(), tenant("shop")]).resources
+    for name in (each.name for each in made if each.name.startswith("tenants-orders-production-")):
+        waits = before(made, name)
+        assert not [other for other in waits if "shop" in other]
+        assert "tenants-tenant-staging-priority-class" in waits
+        assert name.endswith(("-namespace", "-routes")) or "tenants-orders-production-namespace" in waits
 
 
 def test_protection_is_of_the_namespace(one: Deployment) -> None:
