@@ -18,6 +18,7 @@ LONGEST_SECONDS: Final = 600.0
 SETTLED_SECONDS: Final = 1.0
 """How long a Service's endpoints must stay as they are. The real provider waits ten, which a sandbox need not."""
 
+_FIRST_POLL_SECONDS: Final = 0.02
 _POLL_SECONDS: Final = 0.2
 
 _SKIPS_DELETES: Final = ("Namespace", "Pod", "ReplicationController", "DaemonSet", "Deployment", "StatefulSet", "Job")
@@ -275,6 +276,7 @@ def wait_gone(
         return None
     deadline = time.monotonic() + time_limit(manifest, seconds)
     left: Manifest | None = manifest
+    pause = _FIRST_POLL_SECONDS
     while True:
         try:
             left = cluster.get(manifest)
@@ -282,8 +284,9 @@ def wait_gone(
                 return None
         except (UnreachableError, ApiError):
             pass  # asked again until the time is over
-        if cancelled.wait(_POLL_SECONDS) or time.monotonic() > deadline:
+        if cancelled.wait(pause) or time.monotonic() > deadline:
             return left
+        pause = min(2 * pause, _POLL_SECONDS)
 
 
 def time_limit(manifest: Manifest, seconds: float) -> float:
