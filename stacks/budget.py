@@ -11,7 +11,7 @@ from components.cluster import SERVERS
 from components.layer import Workload, mebibytes, millicores
 from components.problem import Problem
 
-from . import layers
+from . import layer_charts
 from .checks import machines, numbers
 from .models import AutoscaledPool, CloudPool, Prices, Region, RobotPool
 from .nodes import gpu_pools
@@ -139,7 +139,7 @@ class Budget:
 def region_budget(name: str, settings: Settings) -> Budget:
     """A region's budget as configured."""
     region = settings.regions[name]
-    requested = layers.requested(region, settings.platform, settings.prices)
+    requested = layer_charts.requested(region, settings.platform, settings.prices)
     quotas = [block.quota for tenant in settings.tenants.tenants.values() for block in tenant.environments.values()]
     promised = Sum(
         sum(_or_zero(millicores, each.cpu) for each in quotas), sum(_or_zero(mebibytes, each.memory) for each in quotas)

@@ -8,7 +8,7 @@ from components.policy import Rules, persona_problems, problems
 from components.problem import Problem
 from components.secrets import engine_problems
 
-from . import layers
+from . import layer_charts
 from .models import Chart
 from .platform_models import Platform
 from .problems import unknown
@@ -38,8 +38,8 @@ def check_platform(platform: Platform, settings: Settings) -> Iterator[Problem]:
 
 def check_charts(platform: Platform, charts: dict[str, Chart], *, with_gpu: bool) -> Iterator[Problem]:
     """Charts that the platform needs and config/versions.yaml does not pin; keys are that file's."""
-    for name in (name for each in layers.charts(platform, with_gpu=with_gpu).values() for name in each):
-        if name not in charts and name not in layers.OURS:
+    for name in (name for each in layer_charts.charts(platform, with_gpu=with_gpu).values() for name in each):
+        if name not in charts and name not in layer_charts.OURS:
             remedy = f"write {name}: {{repository: ..., version: ...}}; {', '.join(sorted(charts))} are there"
             yield Problem(f"charts.{name}", None, "is missing: the platform installs it", remedy)
 

@@ -10,10 +10,10 @@ import pulumi_tls as tls
 
 from . import checks, platform_checks, preflight, region, shared, tenant_checks
 from .budget import check_budget, offer, region_budget
+from .layers import Secrets
 from .models import RegionalStack, SharedStack
 from .nodes import gpus_of
 from .placeholders import placeholders
-from .platform import Secrets
 from .settings import ACCESS_FILE, PLATFORM_FILE, PROJECT, REGIONS_FILE, VERSIONS_FILE, Reader, Settings
 from .stack_secrets import BACKUP_SECRET_KEY, CONDITIONAL, PREVIOUS_SEAL_KEY, check_secrets, required_secrets
 from .tenant_models import TENANTS_FILE

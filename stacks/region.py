@@ -33,12 +33,12 @@ from .budget import region_budget, table, warn_of_budget
 from .checks import machines, numbers
 from .cost import region_cost
 from .edge import api_label
+from .layers import Layers, Secrets
 from .models import AutoscaledPool as AutoscaledModel
 from .models import CloudPool, CloudSettings, Prices, Region, RegionalStack, Versions
 from .models import RobotPool as RobotModel
 from .nodes import node
 from .outputs import SharedOutputs
-from .platform import Platform, Secrets
 from .problems import ConfigProblem, ConfigurationError
 from .settings import REGIONS_FILE, Settings
 
@@ -94,7 +94,7 @@ def build(
     requests = region_budget(name, settings)
     for warning in warn_of_budget(requests):
         pulumi.log.warn(warning)
-    Platform(name, block, settings, own.shared, secrets, inside).build(cluster)
+    Layers(name, block, settings, own.shared, secrets, inside).build(cluster)
     cost = region_cost(region, settings.prices)
     return {
         "region": name,

@@ -7,22 +7,22 @@ from pathlib import Path
 
 from components.cluster import K3sCluster
 from components.layer import Layer, Workload
-from stacks import layers
-from stacks.platform import Platform
+from stacks import layer_charts
+from stacks.layers import Layers
 from stacks.program import main
 
 
-def nothing(platform: Platform, cluster: K3sCluster) -> list[Layer]:
-    """Instead of `Platform.build`: no layer."""
-    del platform, cluster
+def nothing(layers: Layers, cluster: K3sCluster) -> list[Layer]:
+    """Instead of `Layers.build`: no layer."""
+    del layers, cluster
     return []
 
 
 def nothing_requested(*_: object) -> dict[str, list[Workload]]:
-    """Instead of `layers.requested`: what is not installed needs no room."""
+    """Instead of `layer_charts.requested`: what is not installed needs no room."""
     return {}
 
 
 if __name__ == "__main__":
-    Platform.build, layers.requested = nothing, nothing_requested
+    Layers.build, layer_charts.requested = nothing, nothing_requested
     main(Path(__file__).resolve().parent)

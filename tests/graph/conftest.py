@@ -17,7 +17,7 @@ from sandbox import inprocess
 from sandbox.clouds import Options, ThreadedClouds
 from sandbox.deployment import Deployment
 from sandbox.scratch import STACKS, read
-from stacks.platform import Platform
+from stacks.layers import Layers
 from stacks.program import main
 from stacks.settings import PROJECT, SHARED
 from tests import machines_alone
@@ -119,7 +119,7 @@ class Runner:
         layers: bool = True,
     ) -> Deployment:
         """Preview a stack, or make it; without what runs in its cluster where a test is about machines alone."""
-        with nullcontext() if layers else patch.object(Platform, "build", machines_alone.nothing):
+        with nullcontext() if layers else patch.object(Layers, "build", machines_alone.nothing):
             return self._run(stack, preview=preview, outputs=outputs)
 
     def _run(self, stack: str, *, preview: bool, outputs: Mapping[str, Any] | None) -> Deployment:

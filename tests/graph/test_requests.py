@@ -6,7 +6,8 @@ import pytest
 
 from components.layer import Workload, merged, own_values, workloads
 from sandbox.deployment import Deployment
-from stacks import layers
+from stacks import layer_charts
+from stacks.nodes import gpu_pools
 from stacks.settings import Reader
 
 from .conftest import Runner
@@ -20,7 +21,7 @@ def installed(deployment: Deployment) -> dict[str, list[Workload]]:
     for release in deployment.by_type(RELEASE):
         values = release.inputs.get("values") or {}
         name = release.inputs["name"]
-        every = workloads(name, merged(own_values(name), values) if name in layers.OURS else values)
+        every = workloads(name, merged(own_values(name), values) if name in layer_charts.OURS else values)
         # What ends by itself holds its room for a moment only.
         found[name] = [workload for workload in every if workload.kind != "Job"]
     return found
@@ -31,9 +32,9 @@ def counted(runner: Runner, region: str) -> dict[str, list[Workload]]:
     reader = Reader(runner.directory)
     settings = reader.settings()
     assert settings is not None
-    with_gpu = bool(layers.gpu_pools(settings.regions[region], settings.prices))
-    names = [name for each in layers.charts(settings.platform, with_gpu=with_gpu).values() for name in each]
-    return {name: layers.chart_workloads(name) for name in names}
+    with_gpu = bool(gpu_pools(settings.regions[region], settings.prices))
+    names = [name for each in layer_charts.charts(settings.platform, with_gpu=with_gpu).values() for name in each]
+    return {name: layer_charts.chart_workloads(name) for name in names}
 
 
 @pytest.mark.parametrize(("stack", "region"), [("prod", "fsn1"), ("dr", "nbg1")])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from components.cluster import k3s
 from components.layer import Workload
 from stacks import budget as budgets
-from stacks import layers
+from stacks import layer_charts
 from stacks.budget import Machine, Sum, budget, check_budget, place, region_budget, warn_of_budget
 from stacks.models import Prices, Region
 from stacks.settings import Reader, Settings
@@ -95,7 +95,7 @@ def small(settings: Settings, **changes: Any) -> tuple[Region, Prices]:
 
 def test_a_platform_that_cannot_be_scheduled_is_refused_with_the_pool_to_grow(settings: Settings) -> None:
     region, prices = small(settings, type="cx23", nodes="1")
-    found = budget("fsn1", region, prices, layers.requested(region, settings.platform, prices))
+    found = budget("fsn1", region, prices, layer_charts.requested(region, settings.platform, prices))
     problems = list(check_budget(found, region))
     assert [problem.key for problem in problems] == ["fsn1.pools.general.nodes"]
     assert "cannot be scheduled: no machine has room for" in problems[0].problem
