@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from components.layer import mebibytes, millicores
 from components.naming import InvalidNameError, check_name
-from components.policy import PLATFORM_NAMESPACES, reserved_group
+from components.policy import EXEMPT_NAMESPACES, reserved_group
 from components.problem import Problem
 from components.tenancy import LONGEST_TENANT
 
@@ -15,7 +15,7 @@ from .tenant_models import Quota, Tenant, TenantEnvironment, TenantSettings
 
 Problems = Iterator[Problem]
 
-RESERVED = frozenset(PLATFORM_NAMESPACES) | {"default", "keda"}
+RESERVED = frozenset(EXEMPT_NAMESPACES) | {"default", "keda"}
 """Namespaces of the platform, and what would be taken for one. Whatever begins with ``kube-`` is Kubernetes' own."""
 
 LONGEST_BUCKET = 63

@@ -7,6 +7,7 @@ import pulumi
 import pulumi_random as random
 
 from ..cluster import Patience, connected
+from ..component import check_arguments
 from ..layer import ChartPin, Layer
 from ..network import AddressPlan
 from ..problem import refuse
@@ -56,7 +57,7 @@ class ClusterNetwork(Layer):
     also what hcloud-csi reads.
 
     Raises:
-        ProblemsError: settings that do not go together.
+        ProblemsError: settings that do not go together, or a chart that is not pinned; nothing has been registered then.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class ClusterNetwork(Layer):
         opts: pulumi.ResourceOptions | None = None,
         after: Sequence[pulumi.Resource] = (),
     ) -> None:
-        super().__init__("ClusterNetwork", name, args, ClusterNetworkArgs, opts, after)
+        check_arguments("ClusterNetwork", name, args, ClusterNetworkArgs)
         routing: Routing = args.get("routing", "tunnel")
         user, password = args.get("robot_user"), args.get("robot_password")
         found = problems(
@@ -76,7 +77,8 @@ class ClusterNetwork(Layer):
             has_robot_user=user is not None,
             has_robot_password=password is not None,
         )
-        refuse(f"the network of {args['cluster']}", found)
+        refuse(f"ClusterNetwork {name!r}", found)
+        super().__init__("ClusterNetwork", name, args, ClusterNetworkArgs, opts, after)
         pods = AddressPlan(args["index"]).pods
 
         texts: dict[str, pulumi.Input[str]] = {

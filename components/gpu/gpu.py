@@ -5,6 +5,7 @@ from typing import NotRequired, TypedDict
 
 import pulumi
 
+from ..component import check_arguments
 from ..layer import ChartPin, Layer
 from ..problem import refuse
 from .objects import NAMESPACE, device_plugin_values, flows, problems, runtime_class
@@ -26,7 +27,7 @@ class Gpu(Layer):
     counts is the label ``nvidia.com/gpu=present``.
 
     Raises:
-        ProblemsError: a number of shares that makes no sense, or a chart that is not pinned.
+        ProblemsError: a number of shares that makes no sense, or a chart that is not pinned; nothing has been registered then.
     """
 
     def __init__(
@@ -36,9 +37,10 @@ class Gpu(Layer):
         opts: pulumi.ResourceOptions | None = None,
         after: Sequence[pulumi.Resource] = (),
     ) -> None:
-        super().__init__("Gpu", name, args, GpuArgs, opts, after)
+        check_arguments("Gpu", name, args, GpuArgs)
         time_slicing, charts = args.get("time_slicing", 1), args["charts"]
-        refuse(name, problems(time_slicing, charts))
+        refuse(f"Gpu {name!r}", problems(time_slicing, charts))
+        super().__init__("Gpu", name, args, GpuArgs, opts, after)
         # Device nodes of the machine, and NVML's own capabilities.
         self.namespace(NAMESPACE, "privileged", flows=flows())
         self.manifest(runtime_class())

@@ -5,6 +5,7 @@ from typing import Final, TypedDict
 
 import pulumi
 
+from ..component import check_arguments
 from ..layer import ChartPin, Layer, unpinned
 from ..problem import refuse
 
@@ -24,7 +25,7 @@ class Metrics(Layer):
     kube-system's own policies let metrics-server talk: they are the cluster network's.
 
     Raises:
-        ProblemsError: a chart is not pinned.
+        ProblemsError: a chart is not pinned; nothing has been registered then.
     """
 
     def __init__(
@@ -34,9 +35,10 @@ class Metrics(Layer):
         opts: pulumi.ResourceOptions | None = None,
         after: Sequence[pulumi.Resource] = (),
     ) -> None:
-        super().__init__("Metrics", name, args, MetricsArgs, opts, after)
+        check_arguments("Metrics", name, args, MetricsArgs)
         charts = args["charts"]
-        refuse(name, unpinned(charts, CHARTS))
+        refuse(f"Metrics {name!r}", unpinned(charts, CHARTS))
+        super().__init__("Metrics", name, args, MetricsArgs, opts, after)
         with self.abreast():
             for chart in CHARTS:
                 self.install(chart, charts[chart], _SYSTEM)

@@ -21,7 +21,7 @@ NAME: Final = "platform"
 """Of every constraint: there is one of each kind."""
 _API: Final = "constraints.gatekeeper.sh/v1beta1"
 
-PLATFORM_NAMESPACES: Final = (
+EXEMPT_NAMESPACES: Final = (
     "argocd",
     "cert-manager",
     "external-secrets",
@@ -79,14 +79,14 @@ class Rules:
         registries: Prefixes of images, each ending with ``/``.
         overrides: Kind → enforcement.
         storage_classes: What tenants' claims may be made of.
-        platform_namespaces: Where the platform's own pods are.
+        exempt_namespaces: Where the platform's own pods are.
     """
 
     enforcement: Enforcement
     registries: Sequence[str]
     overrides: Mapping[str, Enforcement] = field(default_factory=dict[str, Enforcement])
     storage_classes: Sequence[str] = (CLOUD_VOLUMES, "longhorn")
-    platform_namespaces: Sequence[str] = PLATFORM_NAMESPACES
+    exempt_namespaces: Sequence[str] = EXEMPT_NAMESPACES
 
 
 @functools.cache
@@ -163,7 +163,7 @@ def _match(each: Mapping[str, Any], rules: Rules) -> Manifest:
                 "namespaceSelector": {"matchLabels": TENANT_NAMESPACES | {ENVIRONMENT_LABEL: "production"}},
             }
         case "outside":
-            return {"kinds": kinds, "excludedNamespaces": sorted(rules.platform_namespaces)}
+            return {"kinds": kinds, "excludedNamespaces": sorted(rules.exempt_namespaces)}
         case _:
             return {"kinds": kinds}
 
@@ -191,7 +191,7 @@ def _computed(kind: str, rules: Rules) -> dict[str, Any]:
 _WORKLOADS: Final = "platform-workloads"
 
 
-def admission(platform_namespaces: Sequence[str] = PLATFORM_NAMESPACES) -> list[Manifest]:
+def admission(exempt_namespaces: Sequence[str] = EXEMPT_NAMESPACES) -> list[Manifest]:
     """Policies that hold while Gatekeeper is away, each with its binding: which hosts a tenant's route takes, whom a
     tenant's network policy lets in, and what an operator changes of the platform's workloads.
     """
@@ -199,7 +199,7 @@ def admission(platform_namespaces: Sequence[str] = PLATFORM_NAMESPACES) -> list[
     for path in sorted((HERE / "admission").glob("*.yaml")):
         policy: Manifest = read("admission", path.name)
         name = policy["metadata"]["name"]
-        made += [policy, _bound(name, "In" if name == _WORKLOADS else "NotIn", platform_namespaces)]
+        made += [policy, _bound(name, "In" if name == _WORKLOADS else "NotIn", exempt_namespaces)]
     by_name = {each["metadata"]["name"]: each["spec"] for each in made if each["kind"] == "ValidatingAdmissionPolicy"}
     asked = f"!request.userInfo.groups.exists(group, group in {json.dumps(PLATFORM_USERS)})"
     flows = by_name["tenant-network-policies"]
@@ -211,8 +211,8 @@ def admission(platform_namespaces: Sequence[str] = PLATFORM_NAMESPACES) -> list[
     return made
 
 
-def _bound(policy: str, operator: Literal["In", "NotIn"], platform_namespaces: Sequence[str]) -> Manifest:
-    where = {"key": "kubernetes.io/metadata.name", "operator": operator, "values": sorted(platform_namespaces)}
+def _bound(policy: str, operator: Literal["In", "NotIn"], exempt_namespaces: Sequence[str]) -> Manifest:
+    where = {"key": "kubernetes.io/metadata.name", "operator": operator, "values": sorted(exempt_namespaces)}
     return {
         "apiVersion": "admissionregistration.k8s.io/v1",
         "kind": "ValidatingAdmissionPolicyBinding",
@@ -225,7 +225,7 @@ def _bound(policy: str, operator: Literal["In", "NotIn"], platform_namespaces: S
     }
 
 
-def config(platform_namespaces: Sequence[str] = PLATFORM_NAMESPACES) -> Manifest:
+def config(exempt_namespaces: Sequence[str] = EXEMPT_NAMESPACES) -> Manifest:
     """Gatekeeper's own Config: what it keeps in mind, and where it does not look at all.
 
     The platform's namespaces are not looked at: a webhook that is wrong must not be able to hold up what runs the cluster.
@@ -237,7 +237,7 @@ def config(platform_namespaces: Sequence[str] = PLATFORM_NAMESPACES) -> Manifest
         {"group": "networking.k8s.io", "version": "v1", "kind": "Ingress"},
         {"group": "traefik.io", "version": "v1alpha1", "kind": "IngressRoute"},
     ]
-    unseen = [{"excludedNamespaces": sorted(platform_namespaces), "processes": ["audit", "webhook"]}]
+    unseen = [{"excludedNamespaces": sorted(exempt_namespaces), "processes": ["audit", "webhook"]}]
     return {
         "apiVersion": "config.gatekeeper.sh/v1alpha1",
         "kind": "Config",

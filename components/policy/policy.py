@@ -5,9 +5,10 @@ from typing import Final, NotRequired, TypedDict
 
 import pulumi
 
+from ..component import check_arguments
 from ..layer import ChartPin, Layer, from_api_server, from_prometheus, to_api_server, unpinned, within
 from ..problem import refuse
-from .constraints import PLATFORM_NAMESPACES, Enforcement, Rules, admission, config, constraints, problems
+from .constraints import EXEMPT_NAMESPACES, Enforcement, Rules, admission, config, constraints, problems
 from .personas import cluster_roles, persona_bindings, persona_problems
 from .templates import constraint_templates
 
@@ -31,8 +32,8 @@ class PolicyArgs(TypedDict):
     """Persona → groups as the API server knows them, for those that hold in the whole cluster; nobody unless told."""
     storage_classes: NotRequired[Sequence[str]]
     """What tenants' claims may be made of; the platform's two unless told."""
-    platform_namespaces: NotRequired[Sequence[str]]
-    """Where tenants' rules do not hold; `PLATFORM_NAMESPACES` unless told."""
+    exempt_namespaces: NotRequired[Sequence[str]]
+    """Where tenants' rules do not hold; `EXEMPT_NAMESPACES` unless told."""
 
 
 class Policy(Layer):
@@ -44,7 +45,7 @@ class Policy(Layer):
 
     Raises:
         ProblemsError: an override names no constraint or would weaken what keeps tenants apart, a registry does not end
-            with ``/``, a persona is unknown, the chart is not pinned.
+            with ``/``, a persona is unknown, the chart is not pinned; nothing has been registered then.
     """
 
     def __init__(
@@ -54,9 +55,9 @@ class Policy(Layer):
         opts: pulumi.ResourceOptions | None = None,
         after: Sequence[pulumi.Resource] = (),
     ) -> None:
-        super().__init__("Policy", name, args, PolicyArgs, opts, after)
+        check_arguments("Policy", name, args, PolicyArgs)
         personas = args.get("personas", {})
-        namespaces = tuple(args.get("platform_namespaces", PLATFORM_NAMESPACES))
+        namespaces = tuple(args.get("exempt_namespaces", EXEMPT_NAMESPACES))
         rules = Rules(
             args["enforcement"],
             tuple(args["registries"]),
@@ -64,7 +65,9 @@ class Policy(Layer):
             tuple(args.get("storage_classes", Rules.storage_classes)),
             namespaces,
         )
-        refuse(name, [*problems(rules), *persona_problems(personas), *unpinned(args["charts"], [CHART])])
+        found = [*problems(rules), *persona_problems(personas), *unpinned(args["charts"], [CHART])]
+        refuse(f"Policy {name!r}", found)
+        super().__init__("Policy", name, args, PolicyArgs, opts, after)
         for manifest in [*admission(namespaces), *cluster_roles()]:
             self.manifest(manifest)
         self._gatekeeper(args["charts"][CHART])

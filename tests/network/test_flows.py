@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from components.policy import PLATFORM_NAMESPACES
+from components.policy import EXEMPT_NAMESPACES
 from tests.network.cyclonus import answers, cyclonus
 from tests.network.evaluator import Evaluator, Node, Pod
 from tests.network.platform import SYSTEM_NAMESPACES, end, made, service_policy
@@ -85,7 +85,7 @@ def test_a_namespace_without_policies_is_noticed(namespace: str) -> None:
 
 
 def test_the_platforms_namespaces_are_there() -> None:
-    assert set(PLATFORM_NAMESPACES) - {"monitoring", "argocd", "vault", "kube-public", "kube-node-lease"} <= {
+    assert set(EXEMPT_NAMESPACES) - {"monitoring", "argocd", "vault", "kube-public", "kube-node-lease"} <= {
         *made().namespaces,
         *SYSTEM_NAMESPACES,
         "default",

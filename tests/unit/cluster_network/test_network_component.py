@@ -169,10 +169,10 @@ def test_hubbles_certificates_are_of_one_ca_with_ciliums_own_names(
     ],
 )
 def test_what_does_not_go_together_registers_nothing(changes: dict[str, Any], key: str) -> None:
-    with pytest.raises(DeploymentFailed, match=f"the network of fsn1:\n  - {key} = ") as failed:
+    with pytest.raises(DeploymentFailed, match=f"ClusterNetwork 'network':\n  - {key} = ") as failed:
         run(lambda: ClusterNetwork("network", arguments(**changes)) and None)
     assert failed.value.deployment is not None
-    assert failed.value.deployment.states == ()
+    assert failed.value.deployment.by_type("hetzner-platform:index:ClusterNetwork") == []
 
 
 def test_unknown_arguments_are_refused_by_name() -> None:
@@ -213,7 +213,7 @@ def test_a_gate_that_stays_shut_creates_nothing_and_names_the_node(api: ClusterA
     with pytest.raises(DeploymentFailed, match="not yet known to the cloud controller: fsn1-server-2") as failed:
         gated(api, Patience(0.05, 0.01))
     assert failed.value.deployment is not None
-    assert failed.value.deployment.states == ()
+    assert failed.value.deployment.by_type("hetzner-platform:index:ClusterNetwork") == []
     # The next deployment asks again.
     api.uninitialized = set()
     assert len(gated(api, Patience(5, 0.01)).states) == 1

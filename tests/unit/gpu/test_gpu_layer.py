@@ -89,7 +89,7 @@ def test_a_number_of_shares_that_makes_no_sense_is_refused(time_slicing: object)
 
 
 def test_a_chart_that_is_not_pinned_is_refused() -> None:
-    with pytest.raises(DeploymentFailed, match=r"gpu:\n  - charts\.dcgm-exporter = None: is not pinned"):
+    with pytest.raises(DeploymentFailed, match=r"Gpu 'gpu':\n  - charts\.dcgm-exporter = None: is not pinned"):
         run(charts={"nvidia-device-plugin": PINS["nvidia-device-plugin"]})
 
 

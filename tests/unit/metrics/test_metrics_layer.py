@@ -41,5 +41,5 @@ def test_one_metrics_server_may_go() -> None:
 
 
 def test_a_chart_that_is_not_pinned_is_refused() -> None:
-    with pytest.raises(DeploymentFailed, match=r"metrics:\n  - charts\.metrics-server = None: is not pinned"):
+    with pytest.raises(DeploymentFailed, match=r"Metrics 'metrics':\n  - charts\.metrics-server = None: is not pinned"):
         run({"prometheus-operator-crds": PINS["prometheus-operator-crds"]})

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from components.policy import OPERATED_NAMESPACES, PLATFORM_NAMESPACES
+from components.policy import EXEMPT_NAMESPACES, OPERATED_NAMESPACES
 from components.tenancy import TENANT_NAMESPACES
 from sandbox.deployment import Deployment
 from stacks.tenant_checks import RESERVED
@@ -41,8 +41,8 @@ def _runner(factory: pytest.TempPathFactory, clouds: Any) -> Runner:  # noqa: F8
 
 def test_the_list_is_what_the_stacks_make(made: dict[str, set[str]]) -> None:
     """Else the isolation of tenants would refuse what a layer makes in its own, or hold nowhere."""
-    assert set.union(*made.values()) == set(PLATFORM_NAMESPACES) - KUBERNETES_OWN - LATER
-    assert len(PLATFORM_NAMESPACES) == len(set(PLATFORM_NAMESPACES))
+    assert set.union(*made.values()) == set(EXEMPT_NAMESPACES) - KUBERNETES_OWN - LATER
+    assert len(EXEMPT_NAMESPACES) == len(set(EXEMPT_NAMESPACES))
 
 
 def test_regions_differ_by_gpus_and_the_engine_alone(made: dict[str, set[str]]) -> None:
@@ -55,4 +55,4 @@ def test_operators_mend_what_every_region_has(made: dict[str, set[str]]) -> None
 
 
 def test_no_tenant_is_called_as_a_namespace_of_the_platform() -> None:
-    assert set(PLATFORM_NAMESPACES) <= RESERVED
+    assert set(EXEMPT_NAMESPACES) <= RESERVED

@@ -12,7 +12,7 @@ import yaml
 from components.layer import chart_values
 from components.policy import (
     ENFORCEMENTS,
-    PLATFORM_NAMESPACES,
+    EXEMPT_NAMESPACES,
     Policy,
     Rules,
     admission,
@@ -168,7 +168,7 @@ def test_gatekeepers_absence_locks_nobody_out() -> None:
 
 def test_the_platforms_namespaces_are_not_looked_at_and_tenants_are() -> None:
     (unseen,) = config()["spec"]["match"]
-    assert set(unseen["excludedNamespaces"]) == set(PLATFORM_NAMESPACES)
+    assert set(unseen["excludedNamespaces"]) == set(EXEMPT_NAMESPACES)
     assert "sync" not in unseen["processes"], "constraints read tenants' facts from what is synchronised"
     assert {each["kind"] for each in config()["spec"]["sync"]["syncOnly"]} >= {"Namespace", "IngressRoute", "Ingress"}
 
