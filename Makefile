@@ -28,7 +28,7 @@ preview: $(VENV)/.product ## what the three stacks would make (ENGINE=auto|pulum
 	@$(PYTHON) -m sandbox preview --engine $(ENGINE)
 
 test: $(VENV)/.test ## unit, property, golden and graph tests; no account, no engine
-	@$(PYTHON) -m pytest -m "not engine and not integration" $(ARGS)
+	@$(PYTHON) -m pytest -m "not engine and not integration" --numprocesses auto --dist loadscope $(ARGS)
 
 integration: $(VENV)/.test ## real API servers, Helm, gator, OpenBao and, on PATH, Traefik (needs make toolchain)
 	@$(PYTHON) -m pytest -m integration $(ARGS)
