@@ -30,6 +30,9 @@ class Resource:
         ignore_changes: Properties whose changes are ignored.
         aliases: URNs that it had before.
         delete_before_replace: The option, None where it was not given; a preview by the real engine does not tell.
+        replacement_trigger: The option; the real engine does not tell of it either.
+        edges: URNs that a state has of it, as often as it has them: its provider's, its dependencies', once more those of each
+            property, and the one that it is deleted with. Of in-process runs alone.
     """
 
     urn: str
@@ -46,6 +49,7 @@ class Resource:
     aliases: tuple[str, ...] = ()
     delete_before_replace: bool | None = field(default=None, compare=False)
     replacement_trigger: Any = field(default=None, compare=False)
+    edges: tuple[str, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True)

@@ -44,17 +44,16 @@ class Gpu(Layer):
         # Device nodes of the machine, and NVML's own capabilities.
         self.namespace(NAMESPACE, "privileged", flows=flows())
         self.manifest(runtime_class())
-        with self.abreast():
-            self.install(
-                "nvidia-device-plugin",
-                charts["nvidia-device-plugin"],
-                NAMESPACE,
-                values=device_plugin_values(time_slicing),
-            )
-            self.install(
-                "dcgm-exporter",
-                charts["dcgm-exporter"],
-                NAMESPACE,
-                values={"serviceMonitor": {"enabled": args.get("service_monitor", False)}},
-            )
+        self.install(
+            "nvidia-device-plugin",
+            charts["nvidia-device-plugin"],
+            NAMESPACE,
+            values=device_plugin_values(time_slicing),
+        )
+        self.install(
+            "dcgm-exporter",
+            charts["dcgm-exporter"],
+            NAMESPACE,
+            values={"serviceMonitor": {"enabled": args.get("service_monitor", False)}},
+        )
         self.finish()

@@ -49,8 +49,8 @@ class Layer(Component):
 
     Its parts come one after the other, in the order in which they are written, each waiting for the one before: a namespace
     before its policies, these before what they let talk, a kind's definition and its webhook before the first object of
-    that kind. They go in the opposite order; what no operator looks after goes with its namespace. It also keeps the paths
-    through the graph few: Pulumi walks each of them when a deletion fails.
+    that kind. They go in the opposite order. It also keeps the paths through the graph few: Pulumi walks each of them when
+    a deletion fails, so neither `abreast` nor ``deleted_with`` is for what many others come after.
 
     Args:
         kind, name, args, accepted, opts: As of a `Component`.
@@ -75,7 +75,6 @@ class Layer(Component):
         self.label = name
         self.workloads = []
         self._last = list(after)
-        self._namespaces: dict[str, pulumi.Resource] = {}
         self._abreast: list[pulumi.Resource] | None = None
 
     @property
@@ -95,11 +94,6 @@ class Layer(Component):
     def wait(self, **overrides: Any) -> pulumi.ResourceOptions:
         """Options of the next part: it waits for the one before it."""
         return self.child(depends_on=self._last, **overrides)
-
-    def _wait_in(self, namespace: str | None) -> pulumi.ResourceOptions:
-        """Options of the next part, which is deleted by deleting its namespace where that is of this layer."""
-        owner = self._namespaces.get(namespace or "")
-        return self.wait(**({"deleted_with": owner} if owner is not None else {}))
 
     def part(self, resource: Part) -> Part:
         """Count a resource, made with the options of `wait`, as the last part until now."""
@@ -147,13 +141,12 @@ class Layer(Component):
                 opts=self.wait(protect=protect or None),
             )
         )
-        self._namespaces[name] = namespace
         self.part(
             kubernetes.core.v1.ServiceAccountPatch(
                 f"{self.label}-{name}-default-account",
                 metadata={"name": "default", "namespace": name},
                 automount_service_account_token=False,
-                opts=self._wait_in(name),
+                opts=self.wait(),
             )
         )
         self.admit(name, flows)
@@ -173,10 +166,7 @@ class Layer(Component):
         metadata = manifest["metadata"]
         place = "-".join(part for part in (metadata.get("namespace"), metadata["name"]) if part)
         name = f"{self.label}-{place}-{_kebab(manifest['kind'])}"
-        builtin = (manifest["apiVersion"], manifest["kind"]) in _TYPED
-        # What operators look after they must see go.
-        opts = self._wait_in(metadata.get("namespace")) if builtin else self.wait()
-        return self.part(_typed(manifest, name, opts))
+        return self.part(_typed(manifest, name, self.wait()))
 
     def secret(
         self,
@@ -200,7 +190,7 @@ class Layer(Component):
                 metadata={"name": name, "namespace": namespace},
                 type=type,
                 string_data=pulumi.Output.secret(texts if isinstance(texts, pulumi.Output) else dict(texts)),
-                opts=self._wait_in(namespace),
+                opts=self.wait(),
             )
         )
 

@@ -60,15 +60,14 @@ class Mesh(Layer):
         refuse(f"Mesh {name!r}", unpinned(charts, CHARTS))
         super().__init__("Mesh", name, args, MeshArgs, opts, after)
         self.namespace(CNI_NAMESPACE, "privileged", flows=[to_api_server()])
+        self.install("linkerd2-cni", charts["linkerd2-cni"], CNI_NAMESPACE)
         self.namespace(
             NAMESPACE,
             "restricted",
             flows=control_plane_flows(),
             labels={"linkerd.io/is-control-plane": "true"},
         )
-        with self.abreast():
-            self.install("linkerd2-cni", charts["linkerd2-cni"], CNI_NAMESPACE)
-            self.install("linkerd-crds", charts["linkerd-crds"], NAMESPACE)
+        self.install("linkerd-crds", charts["linkerd-crds"], NAMESPACE)
         signing = intermediate(
             self,
             f"{name}-intermediate",

@@ -39,7 +39,6 @@ class Metrics(Layer):
         charts = args["charts"]
         refuse(f"Metrics {name!r}", unpinned(charts, CHARTS))
         super().__init__("Metrics", name, args, MetricsArgs, opts, after)
-        with self.abreast():
-            for chart in CHARTS:
-                self.install(chart, charts[chart], _SYSTEM)
+        for chart in CHARTS:
+            self.install(chart, charts[chart], _SYSTEM)
         self.finish()

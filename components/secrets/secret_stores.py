@@ -3,7 +3,6 @@
 import ipaddress
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, Literal, NotRequired, TypedDict
 from urllib.parse import urlsplit
 
@@ -170,31 +169,26 @@ class SecretStores(Layer):
         super().__init__("SecretStores", name, args, SecretStoresArgs, opts, after)
         kind = args.get("engine", "openbao")
         charts = args["charts"]
-        self.engine, run_here = self._engine(kind, args)
+        self.engine = self._engine(kind, args)
         self.namespace(RELOADER_NAMESPACE, "restricted", flows=_reloader_flows())
         self.namespace(OPERATOR_NAMESPACE, "restricted", flows=operator_flows(self.engine))
-        with self.abreast():
-            self.install("reloader", charts["reloader"], RELOADER_NAMESPACE)
-            self.install("external-secrets", charts["external-secrets"], OPERATOR_NAMESPACE)
-            if run_here is not None:
-                self.install(kind, charts[kind], run_here.namespace, values=_servers(args, run_here.configuration))
+        self.install("reloader", charts["reloader"], RELOADER_NAMESPACE)
+        self.install("external-secrets", charts["external-secrets"], OPERATOR_NAMESPACE)
         self.finish()
 
-    def _engine(self, kind: EngineKind, args: SecretStoresArgs) -> tuple[Engine, "_RunHere | None"]:
-        """The engine, and what its release needs where it is run here; what the release waits for is made."""
+    def _engine(self, kind: EngineKind, args: SecretStoresArgs) -> Engine:
         authority = args.get("authority")
         if "aws" in args and kind == "aws":
             aws = args["aws"]
             prefix = aws.get("prefix", "hetzner-platform/").rstrip("/") + "/"
-            return SecretsManager(aws["region"], prefix, aws.get("credentials", {})), None
-        if "address" in args:
-            return Vault(args["address"], authority), None
+            return SecretsManager(aws["region"], prefix, aws.get("credentials", {}))
         if kind == "vault":
-            return Vault(f"https://vault.{VAULT_NAMESPACE}.svc:{openbao.API_PORT}", authority), self._vault(args)
+            return Vault(args["address"] if "address" in args else self._vault(args), authority)
         assert "seal" in args
-        return Vault(openbao.ADDRESS, authority), self._openbao(args, args["seal"])
+        self._openbao(args, args["seal"])
+        return Vault(openbao.ADDRESS, authority)
 
-    def _openbao(self, args: SecretStoresArgs, seal: SealKey) -> "_RunHere":
+    def _openbao(self, args: SecretStoresArgs, seal: SealKey) -> None:
         replicas = args.get("replicas", REPLICAS)
         self.namespace(openbao.NAMESPACE, "restricted", flows=openbao.flows())
         self.manifest(openbao.certificate(args.get("issuer", "internal")))
@@ -234,22 +228,16 @@ class SecretStores(Layer):
             if isinstance(generation, int)
             else pulumi.Output.from_input(generation).apply(lambda known: server(int(known)))
         )
-        return _RunHere(openbao.NAMESPACE, configuration)
+        values = _servers(args, configuration)
+        self.install("openbao", args["charts"]["openbao"], openbao.NAMESPACE, values=values)
 
-    def _vault(self, args: SecretStoresArgs) -> "_RunHere":
+    def _vault(self, args: SecretStoresArgs) -> str:
         self.namespace(VAULT_NAMESPACE, "restricted", flows=_vault_flows())
         issuer = args.get("issuer", "internal")
         self.manifest(openbao.server_certificate("vault", VAULT_NAMESPACE, "vault-tls", issuer))
         configuration = json.dumps(vault_configuration(args.get("replicas", REPLICAS)), indent=2)
-        return _RunHere(VAULT_NAMESPACE, configuration)
-
-
-@dataclass(frozen=True)
-class _RunHere:
-    """An engine that is run in the cluster: where, and its servers' configuration."""
-
-    namespace: str
-    configuration: pulumi.Input[str]
+        self.install("vault", args["charts"]["vault"], VAULT_NAMESPACE, values=_servers(args, configuration))
+        return f"https://vault.{VAULT_NAMESPACE}.svc:{openbao.API_PORT}"
 
 
 def vault_configuration(replicas: int) -> dict[str, Any]:

@@ -93,6 +93,12 @@ class BlockStorage(Layer):
         super().__init__("BlockStorage", name, args, BlockStorageArgs, opts, after)
         protection = args.get("protection", True)
         backup = args["backup"]
+        self.install(
+            "hcloud-csi",
+            args["charts"]["hcloud-csi"],
+            _KUBE_SYSTEM,
+            values=hcloud_csi_values(args["cluster"], args["location"], args["token_secret"]),
+        )
         self.namespace(LONGHORN, "privileged", flows=longhorn_flows(), protect=protection)
         self.secret(
             LONGHORN,
@@ -103,20 +109,13 @@ class BlockStorage(Layer):
                 "AWS_ENDPOINTS": backup["endpoint"],
             },
         )
-        with self.abreast():
-            self.install(
-                "hcloud-csi",
-                args["charts"]["hcloud-csi"],
-                _KUBE_SYSTEM,
-                values=hcloud_csi_values(args["cluster"], args["location"], args["token_secret"]),
-            )
-            self.install(
-                "longhorn",
-                args["charts"]["longhorn"],
-                LONGHORN,
-                values=longhorn_values(self._target(name, backup), protection=protection),
-                timeout=_UNINSTALL,
-            )
+        self.install(
+            "longhorn",
+            args["charts"]["longhorn"],
+            LONGHORN,
+            values=longhorn_values(self._target(name, backup), protection=protection),
+            timeout=_UNINSTALL,
+        )
         for job in recurring_jobs():
             # Longhorn's webhook looks at them: after its release, and gone before it.
             self.manifest(job)

@@ -103,5 +103,7 @@ class Tenant(Layer):
         return super().part(resource)
 
     def wait(self, **overrides: Any) -> pulumi.ResourceOptions:
-        """As of every layer; what comes after the namespace goes with it."""
-        return super().wait(**{**overrides, "deleted_with": self._namespace})
+        """As of every layer; what comes after the namespace waits for it alone, and goes with it."""
+        if self._namespace is None:
+            return super().wait(**overrides)
+        return self.child(depends_on=self._namespace, deleted_with=self._namespace, **overrides)

@@ -351,6 +351,17 @@ class Monitor:
             aliases=tuple(self._alias(urn, request, alias) for alias in request.aliases),
             delete_before_replace=request.deleteBeforeReplace if request.deleteBeforeReplaceDefined else None,
             replacement_trigger=_trigger(request),
+            edges=tuple(
+                filter(
+                    None,
+                    [
+                        provider,
+                        *request.dependencies,
+                        *(urn for each in request.propertyDependencies.values() for urn in each.urns),
+                        request.deletedWith,
+                    ],
+                )
+            ),
         )
 
     def _alias(self, urn: str, request: resource_pb2.RegisterResourceRequest, alias: Any) -> str:

@@ -27,8 +27,8 @@ PROTECTED = {
 }
 """Protected by type, beside the control plane's servers, its keys and tokens, and its marker."""
 
-PATHS = 10_000
-"""What Pulumi 3.259 walks in a blink; it follows each of them after a deletion that failed (`TransitiveDependenciesOf`)."""
+PATHS = 1_000_000
+"""What Pulumi 3.259 walks in a second; it follows each of them after a deletion that failed (`TransitiveDependenciesOf`)."""
 
 MASKED = ("[secret]", "[unknown]")
 DUMMIES = frozenset(dummy(key) for stack in STACKS for key in possible_secrets(stack))
@@ -199,8 +199,8 @@ def _before(deployment: Deployment) -> dict[str, set[str]]:
 
 
 def path_problems(deployment: Deployment) -> Iterator[str]:
-    """Resources from which there are too many ways down to what they wait for."""
-    direct = {resource.urn: resource.dependencies for resource in deployment.resources}
+    """Resources from which there are too many ways down to what they wait for, their providers' included."""
+    direct = {resource.urn: resource.edges for resource in deployment.resources}
     paths: dict[str, int] = {}
     for urn in TopologicalSorter(direct).static_order():
         paths[urn] = 1 + sum(paths[each] for each in direct.get(urn, ()))

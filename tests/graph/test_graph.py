@@ -100,7 +100,7 @@ def test_each_invariant_notices_its_bad_case(
 def test_a_dense_graph_is_noticed(committed: dict[str, Deployment]) -> None:
     made = committed["prod"].resources[:40]
     dense = [
-        replace(resource, dependencies=tuple(each.urn for each in made[max(0, number - 2) : number]))
+        replace(resource, edges=tuple(each.urn for each in made[max(0, number - 2) : number]))
         for number, resource in enumerate(made)
     ]
     found = problems(replace(committed["prod"], resources=tuple(dense)))

@@ -117,17 +117,6 @@ def test_protection_is_on_unless_told(layer: Recording) -> None:
     assert layer.of("Namespace")["storage-longhorn-system-namespace"].protect
 
 
-def test_what_no_operator_looks_after_goes_with_its_namespace(layer: Recording) -> None:
-    with_it = {
-        each.name for each in layer.resources.values() if each.deleted_with == "storage-longhorn-system-namespace"
-    }
-    policies = set(layer.of("NetworkPolicy"))
-    assert policies
-    assert policies | set(layer.of("Secret")) <= with_it
-    rest = [*layer.of("RecurringJob").values(), *layer.of("Release").values(), *layer.of("Namespace").values()]
-    assert {each.deleted_with for each in rest} == {""}
-
-
 def test_jobs_come_after_longhorn_and_go_before_it(layer: Recording) -> None:
     jobs = layer.of("RecurringJob")
     assert len(jobs) == 3
