@@ -39,7 +39,7 @@ from .models import (
     SharedStack,
     Versions,
 )
-from .nodes import node
+from .nodes import gpu_pools, node
 from .problems import unknown
 from .settings import Settings, Sibling
 
@@ -206,6 +206,7 @@ def _region(name: str, region: Region, settings: Settings) -> Problems:
             yield from _pool(name, key, pool_name, pool, subnet, settings.prices)
     yield from _claims(name, region)
     yield from _routing(name, region)
+    yield from _gpu_sharing(name, region, settings.prices)
     yield from _load_balancer(name, region, settings.prices)
     yield from _user_data(name, region, settings.versions, settings.prices)
 
@@ -328,6 +329,17 @@ def _routing(name: str, region: Region) -> Problems:
     if region.routing == "native" and robots:
         problem = f"the pool {robots[0]} is of kind robot, whose machines the Network's routes do not reach"
         yield Problem(f"{name}.routing", region.routing, problem, "write routing: tunnel, or take the pool out")
+
+
+def _gpu_sharing(name: str, region: Region, prices: Prices) -> Problems:
+    """One device plugin serves all GPUs of a cluster."""
+    pools = [(pool, region.pools[pool]) for pool in gpu_pools(region, prices)]
+    shares = {pool: each.gpu_sharing.pods_per_gpu for pool, each in pools if isinstance(each, CloudPool | RobotPool)}
+    for pool, share in shares.items():
+        first = next(iter(shares))
+        if share != shares[first]:
+            problem = f"differs from {first}'s ({shares[first]}): the GPUs of a region are shared alike"
+            yield Problem(f"{name}.pools.{pool}.gpu_sharing.pods_per_gpu", share, problem, "write the same in both")
 
 
 def _load_balancer(name: str, region: Region, prices: Prices) -> Problems:

@@ -57,7 +57,7 @@ class Servers(CloudSettings):
 
 
 class GpuSharing(Model):
-    """How pods share the GPUs of a pool."""
+    """How pods share the GPUs of a pool; the same in all pools of a region."""
 
     pods_per_gpu: Annotated[int, Field(ge=1, le=32)] = 1
     """Pods that take turns on one GPU (time-slicing); they share its memory without a wall between them."""

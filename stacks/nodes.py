@@ -24,10 +24,12 @@ def gpu_pools(region: Region, prices: Prices) -> dict[str, int]:
 
 
 def gpus_of(region: Region, prices: Prices) -> int:
-    """How many GPUs all machines of a region have together."""
+    """How many GPUs, or shares of them, all machines of a region offer together."""
     each = gpu_pools(region, prices)
     pools = {name: pool for name, pool in region.pools.items() if isinstance(pool, CloudPool | RobotPool)}
-    return sum(count * _machines(pools[name].nodes) for name, count in each.items())
+    return sum(
+        count * pools[name].gpu_sharing.pods_per_gpu * _machines(pools[name].nodes) for name, count in each.items()
+    )
 
 
 def _machines(nodes: str) -> int:

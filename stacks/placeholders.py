@@ -9,6 +9,8 @@ from .settings import ACCESS_FILE, PLATFORM_FILE, REGIONS_FILE, Settings
 from .tenant_models import TENANTS_FILE
 
 EXAMPLE_VSWITCH = 4711
+EXAMPLE_PROJECT = 1234567
+EXAMPLE_PREFIX = "example-platform"
 _EXAMPLE_NAME = re.compile(r"\bexample\.(com|org|net)\b")
 _EXAMPLE_NETWORKS = tuple(
     ipaddress.ip_network(cidr) for cidr in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")
@@ -31,6 +33,10 @@ def placeholders(stack: str, block: SharedStack | RegionalStack, settings: Setti
         for key, value in {"account_id": cloudflare.account_id, "zone_id": cloudflare.zone_id}.items()
         if set(value) == {"0"}
     )
+    if storage.project_id == EXAMPLE_PROJECT:
+        yield f"{own} object_storage.project_id ({storage.project_id})"
+    if storage.prefix == EXAMPLE_PREFIX:
+        yield f"{own} object_storage.prefix ({storage.prefix})"
     keys = {"administrator_access_key_id": storage.administrator_access_key_id, **storage.site_access_key_ids}
     yield from (f"{own} object_storage: access key id {key}" for key, value in keys.items() if "EXAMPLE" in value)
     yield from _access(settings.access)

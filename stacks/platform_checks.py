@@ -29,7 +29,7 @@ def check_platform(platform: Platform, settings: Settings) -> Iterator[Problem]:
             yield Problem(f"object_store.{key}", value, problem, "take it out, or write kind: hetzner")
     for region in platform.policy.regions:
         if not settings.names(region):
-            yield unknown(f"policy.regions.{region}", region, list(settings.regions), "region of config/regions.yaml")
+            yield unknown("policy.regions", region, list(settings.regions), "region of config/regions.yaml")
     policy = platform.policy
     yield from problems(Rules(policy.enforcement, tuple(platform.image_registries), dict(policy.overrides)))
     yield from persona_problems(platform.personas)

@@ -93,6 +93,6 @@ class Platform(Model):
     image_registries: Annotated[list[Registry], Field(min_length=1)]
     """Where tenants' images may come from: prefixes that end with '/'."""
     source_repositories: Annotated[list[str], Field(min_length=1)]
-    """Where tenants' manifests may come from: addresses, ``*`` at the end for everything below."""
+    """Where tenants' manifests may come from: addresses, ``/*`` at the end for everything below."""
     personas: dict[str, Groups] = {}
     """Groups, as the identity provider names them, by role: see docs/access.md."""

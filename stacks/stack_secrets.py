@@ -112,7 +112,8 @@ def check_secrets(
         given: Value of a configuration key.
         is_secret: Whether a configuration key is stored encrypted.
     """
-    for key, purpose in {**needed, **possible_secrets(stack)}.items():
+    renewed = {PREVIOUS_SEAL_KEY: "OpenBao's seal key before the present one, while it is renewed"}
+    for key, purpose in {**needed, **possible_secrets(stack), **renewed}.items():
         command = f"run: pulumi config set --secret {key} -s {stack}"
         value = given(key)
         if not value:

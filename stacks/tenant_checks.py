@@ -213,10 +213,10 @@ def _is_address(host: str) -> bool:
 
 
 def _is_below(repository: str, allowed: str) -> bool:
-    """Whether an address is the allowed one, or lies below it where that ends with ``*``; dots lead nowhere else."""
+    """Whether an address is the allowed one, or lies below it where that ends with ``/*``; dots lead nowhere else."""
     if any(part in (".", "..") for part in repository.split("/")) or re.search(r"[\s%?#@\\]", repository):
         return False
-    if allowed.endswith("*"):
+    if allowed.endswith("/*"):
         prefix = allowed.removesuffix("*")
         return repository.startswith(prefix) and len(repository) > len(prefix)
     return repository == allowed

@@ -39,13 +39,17 @@ INTEGRATION = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give tests of real programs their marker, by the folder that they are in."""
+    """Give tests of real programs their marker, by the folder that they are in, and time for what they start."""
     for item in items:
         place = item.path.relative_to(ROOT).as_posix()
         if item.get_closest_marker("engine") is None and any(
             place == each or place.startswith(f"{each}/") for each in INTEGRATION
         ):
             item.add_marker(pytest.mark.integration)
+        if item.get_closest_marker("timeout") is None and (
+            item.get_closest_marker("engine") or item.get_closest_marker("integration")
+        ):
+            item.add_marker(pytest.mark.timeout(400))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -105,7 +105,7 @@ def server_config(cluster: ClusterSettings, node: NodeSettings, token: str, agen
         "embedded-registry": True,
         "etcd-expose-metrics": True,
         "kube-apiserver-arg": [
-            "enable-admission-plugins=NodeRestriction,EventRateLimit",
+            "enable-admission-plugins=NodeRestriction,EventRateLimit,DenyServiceExternalIPs",
             f"admission-control-config-file={ADMISSION_FILE}",
             f"authentication-config={AUTHENTICATION_FILE}",
             f"audit-policy-file={AUDIT_POLICY_FILE}",

@@ -77,7 +77,9 @@ def intermediate(
         hours: How long it lasts.
         early_renewal_hours: How long before its end the first ``up`` renews it.
     """
-    key = tls.PrivateKey(f"{name}-key", algorithm="ECDSA", ecdsa_curve="P256", opts=parent.child())
+    # Below a new authority stands a new key: whoever has the one before is trusted no longer once the old authority is not.
+    renewed = parent.child(replacement_trigger=authority)
+    key = tls.PrivateKey(f"{name}-key", algorithm="ECDSA", ecdsa_curve="P256", opts=renewed)
     private_key = pulumi.Output.secret(key.private_key_pem)
     request = tls.CertRequest(
         f"{name}-request",

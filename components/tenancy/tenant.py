@@ -89,11 +89,12 @@ class Tenant(Layer):
         self.manifest(quota(self.namespace_name, args["quota"]))
         self.manifest(priority_quota(self.namespace_name, args["environment"]))
         self.manifest(limits(self.namespace_name, args["quota"]))
-        for manifest in objects:
-            if "namespace" in manifest["metadata"]:
-                self.manifest(manifest)
-        if "object_store" in args:
-            self.secret(self.namespace_name, OBJECT_STORE_SECRET, args["object_store"])
+        with self.abreast():
+            for manifest in objects:
+                if "namespace" in manifest["metadata"]:
+                    self.manifest(manifest)
+            if "object_store" in args:
+                self.secret(self.namespace_name, OBJECT_STORE_SECRET, args["object_store"])
         self.finish()
 
     def part(self, resource: Part) -> Part:
@@ -103,7 +104,5 @@ class Tenant(Layer):
         return super().part(resource)
 
     def wait(self, **overrides: Any) -> pulumi.ResourceOptions:
-        """As of every layer; what comes after the namespace waits for it alone, and goes with it."""
-        if self._namespace is None:
-            return super().wait(**overrides)
-        return self.child(depends_on=self._namespace, deleted_with=self._namespace, **overrides)
+        """As of every layer; what comes after the namespace goes with it."""
+        return super().wait(**{**overrides, "deleted_with": self._namespace})

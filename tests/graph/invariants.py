@@ -27,8 +27,8 @@ PROTECTED = {
 }
 """Protected by type, beside the control plane's servers, its keys and tokens, and its marker."""
 
-PATHS = 1_000_000
-"""What Pulumi 3.259 walks in a second; it follows each of them after a deletion that failed (`TransitiveDependenciesOf`)."""
+PATHS = 10_000_000
+"""What Pulumi 3.259 walks in seconds; it follows each of them after a deletion that failed (`TransitiveDependenciesOf`)."""
 
 MASKED = ("[secret]", "[unknown]")
 DUMMIES = frozenset(dummy(key) for stack in STACKS for key in possible_secrets(stack))

@@ -16,8 +16,6 @@ from .attack import BACKEND_PORT, BANK, SHOP, STRANGER, VISITOR, Refused, World
 from .dump import Object
 from .objects import route
 
-pytestmark = pytest.mark.engine
-
 FORGED = {
     **dict.fromkeys(IDENTITY_HEADERS, "root"),
     "x-auth-request-user": "root",

@@ -156,9 +156,15 @@ class Cluster:
         address = f"https://{HOSTS[number]}:8200/v1/{path}"
         deadline = time.monotonic() + SECONDS
         while True:
-            answer = self.http.request(method, address, headers=headers, json=data or None)
-            if answer.status_code < 500 or path.startswith("sys/") or time.monotonic() > deadline:
-                return answer
+            try:
+                answer = self.http.request(method, address, headers=headers, json=data or None)
+            except httpx.TransportError:
+                if path.startswith(("sys/health", "sys/leader")) or time.monotonic() > deadline:
+                    raise
+            else:
+                asked_of_one = path.startswith(("sys/health", "sys/leader"))
+                if answer.status_code < 500 or asked_of_one or time.monotonic() > deadline:
+                    return answer
             time.sleep(0.1)
 
     def unsealed(self, number: int) -> bool:

@@ -54,7 +54,7 @@ def test_restricted_namespaces_take_restricted_pods(cluster: RegionCluster) -> N
 
 def test_privileged_namespaces_take_what_they_are_for(cluster: RegionCluster) -> None:
     names = [*of_level(cluster, "privileged"), "kube-system"]
-    refused = {name: cluster.refusal(made(name)) for name in names for made in (on_host, plain, pod)}
+    refused = {(name, made.__name__): cluster.refusal(made(name)) for name in names for made in (on_host, plain, pod)}
     assert {name: why for name, why in refused.items() if why} == {}
 
 

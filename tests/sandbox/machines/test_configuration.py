@@ -66,7 +66,7 @@ def test_the_api_server_gets_the_programs_settings_and_k3s_defaults(tmp_path: Pa
     arguments = api_server_arguments(servers_config(tmp_path), tmp_path, "127.9.0.1")
     state = tmp_path / "var/lib/rancher/k3s/server"
     expected = {
-        "--enable-admission-plugins=NodeRestriction,EventRateLimit",
+        "--enable-admission-plugins=NodeRestriction,EventRateLimit,DenyServiceExternalIPs",
         f"--admission-control-config-file={state}/psa.yaml",
         f"--authentication-config={state}/authentication.yaml",
         f"--audit-policy-file={state}/audit.yaml",

@@ -230,7 +230,7 @@ def test_servers_are_configured_as_the_hardening_guide_says_and_for_a_network_of
         "embedded-registry": True,
         "etcd-expose-metrics": True,
         "kube-apiserver-arg": [
-            "enable-admission-plugins=NodeRestriction,EventRateLimit",
+            "enable-admission-plugins=NodeRestriction,EventRateLimit,DenyServiceExternalIPs",
             f"admission-control-config-file={state}/psa.yaml",
             f"authentication-config={state}/authentication.yaml",
             f"audit-policy-file={state}/audit.yaml",

@@ -75,6 +75,7 @@ def test_what_keeps_tenants_apart_is_denied_whatever_is_configured(enforcement: 
 
 def test_the_isolation_of_tenants_holds_everything_that_could_undo_it() -> None:
     assert isolation() == {
+        "K8sExternalIPs",
         "TenantGpu",
         "TenantIngressRoute",
         "TenantMesh",

@@ -41,6 +41,13 @@ ACCOUNTS = ("accounts", "environments", "production")
 CASES: dict[str, list[tuple[str, Path_, object]]] = {
     "a chart that the platform installs is not pinned at all": [(VERSIONS, ("charts", "traefik"), GONE)],
     "native routing beside a pool of dedicated machines": [(REGIONS, ("fsn1", "routing"), "native")],
+    "two pools whose GPUs are shared unlike": [
+        (
+            REGIONS,
+            ("fsn1", "pools", "training"),
+            {"kind": "robot", "model": "GEX45", "vswitch_id": 4711, "nodes": "3", "gpu_sharing": {"pods_per_gpu": 4}},
+        )
+    ],
     "an unknown routing": [(REGIONS, ("fsn1", "routing"), "bgp")],
     "an unknown secrets engine": [(PLATFORM, ("secrets", "engine"), "bao")],
     "a secrets engine without what it needs": [(PLATFORM, ("secrets", "engine"), "aws")],
@@ -369,6 +376,16 @@ def test_a_missing_secret_comes_with_the_line_to_run(stack: str, edited: Edited)
     ]
 
 
+def test_a_pool_of_dedicated_machines_without_robot_credentials_is_refused(edited: Edited) -> None:
+    edited.without = {"hetzner-platform:robotUser", "hetzner-platform:robotPassword"}
+    found = edited.said("prod")
+    assert [(file, key) for file, key, *_ in found] == [
+        (PROD, "hetzner-platform:robotUser"),
+        (PROD, "hetzner-platform:robotPassword"),
+    ]
+    assert all("is missing: " in str(each) and "pulumi config set --secret" in str(each) for each in found)
+
+
 def test_the_secrets_of_each_stack_are_its_own() -> None:
     assert set(required_secrets("shared")) == {"hcloud:token", "cloudflare:apiToken", "minio:minioPassword"}
     assert set(required_secrets("prod")) == {"hcloud:token", "hetzner-platform:backupSecretKey"}
@@ -392,10 +409,12 @@ def test_a_cloudflare_token_of_another_form_is_refused_and_not_shown(edited: Edi
     assert "s3cr3t" not in str(edited.refused("shared"))
 
 
-def test_a_secret_in_clear_is_refused(edited: Edited) -> None:
-    edited.plain = {"hcloud:token"}
-    remedy = "revoke it, make a new one, and run: pulumi config set --secret hcloud:token -s prod"
-    assert edited.said() == [(PROD, "hcloud:token", None, "is stored in clear", remedy)]
+@pytest.mark.parametrize("key", ["hcloud:token", "hetzner-platform:previousVaultSealKey"])
+def test_a_secret_in_clear_is_refused(edited: Edited, key: str) -> None:
+    edited.secrets = {"hetzner-platform:previousVaultSealKey": "A" * 43 + "="}
+    edited.plain = {key}
+    remedy = f"revoke it, make a new one, and run: pulumi config set --secret {key} -s prod"
+    assert edited.said() == [(PROD, key, None, "is stored in clear", remedy)]
 
 
 SECRET = "s3cr3t" * 8

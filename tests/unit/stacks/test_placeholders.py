@@ -23,6 +23,8 @@ SHARED_EXAMPLES = [
     "Pulumi.shared.yaml zone (example.com)",
     "Pulumi.shared.yaml cloudflare.account_id",
     "Pulumi.shared.yaml cloudflare.zone_id",
+    "Pulumi.shared.yaml object_storage.project_id (1234567)",
+    "Pulumi.shared.yaml object_storage.prefix (example-platform)",
     "Pulumi.shared.yaml object_storage: access key id administrator_access_key_id",
     "Pulumi.shared.yaml object_storage: access key id fsn1",
     "Pulumi.shared.yaml object_storage: access key id nbg1",
@@ -41,14 +43,15 @@ def test_the_examples_of_the_repository_are_named(stack: str, examples: list[str
 def test_real_values_are_not_named(edited: Edited) -> None:
     edited.put(PROD, ("admin_cidrs",), ["192.88.99.0/24", "2a01:4f8::/32"])
     edited.put(REGIONS, ("fsn1", "pools", "gpu", "vswitch_id"), 52001)
-    edited.put(SHARED, ("zone",), "platform.io").put(SHARED, ("cloudflare", "account_id"), "0123456789abcdef" * 2)
+    edited.put(SHARED, ("zone",), "platform.test").put(SHARED, ("cloudflare", "account_id"), "0123456789abcdef" * 2)
     edited.put(SHARED, ("cloudflare", "zone_id"), "fedcba9876543210" * 2)
+    edited.put(SHARED, ("object_storage", "project_id"), 7654321).put(SHARED, ("object_storage", "prefix"), "platform")
     edited.put(SHARED, ("object_storage", "administrator_access_key_id"), "A1B2C3D4E5F6G7H8I9J0")
     keys = {"fsn1": "A1B2C3D4E5F6G7H8I9J1", "nbg1": "A1B2C3D4E5F6G7H8I9J2"}
     edited.put(SHARED, ("object_storage", "site_access_key_ids"), keys)
-    key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFDYWOCYXsx/YEGKrwzFq1h/QsJXCohAlanozKzQ9lRc ada@platform.io"
-    edited.put(ACCESS, ("ssh_keys",), {"ada": key})
+    key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFDYWOCYXsx/YEGKrwzFq1h/QsJXCohAlanozKzQ9lRc operator@platform.test"
+    edited.put(ACCESS, ("ssh_keys",), {"operator": key})
     for file in (PLATFORM, TENANTS):
-        edited.write(file, edited.text(file).replace("example.com", "platform.io"))
+        edited.write(file, edited.text(file).replace("example.com", "platform.test"))
     for stack in ("shared", "prod"):
         assert list(placeholders(stack, *edited.read(stack))) == []
