@@ -39,7 +39,7 @@ from .models import (
     SharedStack,
     Versions,
 )
-from .nodes import gpu_pools, node
+from .nodes import gpu_shares, node
 from .problems import unknown
 from .settings import Settings, Sibling
 
@@ -333,8 +333,7 @@ def _routing(name: str, region: Region) -> Problems:
 
 def _gpu_sharing(name: str, region: Region, prices: Prices) -> Problems:
     """One device plugin serves all GPUs of a cluster."""
-    pools = [(pool, region.pools[pool]) for pool in gpu_pools(region, prices)]
-    shares = {pool: each.gpu_sharing.pods_per_gpu for pool, each in pools if isinstance(each, CloudPool | RobotPool)}
+    shares = gpu_shares(region, prices)
     for pool, share in shares.items():
         first = next(iter(shares))
         if share != shares[first]:

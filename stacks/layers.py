@@ -22,7 +22,7 @@ from components.tenancy import Tenants, TenantsArgs, namespace_of, platform_flow
 
 from .checks import numbers
 from .models import CloudPool, Region, RegionalStack, RobotPool
-from .nodes import gpu_pools
+from .nodes import gpu_shares
 from .outputs import SharedOutputs
 from .settings import Settings
 from .stack_secrets import ACME_TOKEN, AWS_CREDENTIALS, OBJECT_STORE_CREDENTIALS, ROBOT_PASSWORD, ROBOT_USER
@@ -99,7 +99,7 @@ class Layers:
         ingress = self._ingress(mesh)
         objects = self._object_store(ingress)
         layers: list[Layer] = [network, metrics, volumes, certificates, stores, mesh, ingress, objects]
-        if gpu_pools(self.region, self.settings.prices):
+        if gpu_shares(self.region, self.settings.prices):
             # Nothing waits for GPUs: a machine whose driver is not there yet must not keep tenants waiting.
             layers.append(self._gpu(objects))
         policy = self._policy(objects)
@@ -250,8 +250,7 @@ class Layers:
         return ObjectStore(f"{self.name}-object-store", args, self.opts, after=below.ready_resources)
 
     def _gpu(self, below: Layer) -> Gpu:
-        pools = [self.region.pools[name] for name in gpu_pools(self.region, self.settings.prices)]
-        sharing = [pool.gpu_sharing.pods_per_gpu for pool in pools if isinstance(pool, CloudPool | RobotPool)]
+        sharing = gpu_shares(self.region, self.settings.prices).values()
         return Gpu(
             f"{self.name}-gpu",
             {"charts": self.charts, "time_slicing": max(sharing)},

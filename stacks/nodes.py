@@ -23,13 +23,19 @@ def gpu_pools(region: Region, prices: Prices) -> dict[str, int]:
     return {name: count for name, count in found.items() if count}
 
 
+def gpu_shares(region: Region, prices: Prices) -> dict[str, int]:
+    """How many pods take turns on each GPU of the region's pools that have GPUs."""
+    pools = {name: region.pools[name] for name in gpu_pools(region, prices)}
+    return {
+        name: pool.gpu_sharing.pods_per_gpu for name, pool in pools.items() if isinstance(pool, CloudPool | RobotPool)
+    }
+
+
 def gpus_of(region: Region, prices: Prices) -> int:
     """How many GPUs, or shares of them, all machines of a region offer together."""
-    each = gpu_pools(region, prices)
+    shares = gpu_shares(region, prices)
     pools = {name: pool for name, pool in region.pools.items() if isinstance(pool, CloudPool | RobotPool)}
-    return sum(
-        count * pools[name].gpu_sharing.pods_per_gpu * _machines(pools[name].nodes) for name, count in each.items()
-    )
+    return sum(count * shares[name] * _machines(pools[name].nodes) for name, count in gpu_pools(region, prices).items())
 
 
 def _machines(nodes: str) -> int:

@@ -105,4 +105,4 @@ class Tenant(Layer):
 
     def wait(self, **overrides: Any) -> pulumi.ResourceOptions:
         """As of every layer; what comes after the namespace goes with it."""
-        return super().wait(**{**overrides, "deleted_with": self._namespace})
+        return super().wait(**overrides, deleted_with=self._namespace)

@@ -155,15 +155,16 @@ class Cluster:
         headers = {"X-Vault-Token": token} if token else {}
         address = f"https://{HOSTS[number]}:8200/v1/{path}"
         deadline = time.monotonic() + SECONDS
+        of_one = path.startswith(("sys/health", "sys/leader"))
         while True:
+            last = of_one or time.monotonic() > deadline
             try:
                 answer = self.http.request(method, address, headers=headers, json=data or None)
             except httpx.TransportError:
-                if path.startswith(("sys/health", "sys/leader")) or time.monotonic() > deadline:
+                if last:
                     raise
             else:
-                asked_of_one = path.startswith(("sys/health", "sys/leader"))
-                if answer.status_code < 500 or asked_of_one or time.monotonic() > deadline:
+                if answer.status_code < 500 or last:
                     return answer
             time.sleep(0.1)
 

@@ -293,20 +293,27 @@ def operated(plane: ControlPlane, kinds: dynamic.DynamicClient, in_force: None) 
     given: Any = kinds.resources.get(api_version="apps/v1", kind="Deployment")
     given.create(body=_named_as("engine"), namespace=PLATFORM)
     rules = [{"apiGroups": ["apps"], "resources": ["deployments", "deployments/scale"], "verbs": ["get", "patch"]}]
-    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "mends"}
-    for kind, rest in (
-        ("Role", {"rules": rules}),
-        ("RoleBinding", {"roleRef": role, "subjects": [{"kind": "User", "name": "operator"}]}),
-    ):
-        made = kinds.resources.get(api_version="rbac.authorization.k8s.io/v1", kind=kind)
-        made.create(body={"metadata": {"name": "mends"}, **rest}, namespace=PLATFORM)
-    asked = dynamic.DynamicClient(requests_of(plane, "operator", ["system:authenticated"]))
+    asked = _granted(plane, kinds, PLATFORM, "operator", rules)
     made = asked.resources.get(api_version="apps/v1", kind="Deployment")
     deadline = time.monotonic() + WAIT_SECONDS
     while "platform-workloads" not in (said := _patched(made, {"template": {"spec": {"hostNetwork": True}}})):
         assert time.monotonic() < deadline, said
         time.sleep(0.1)
     return made
+
+
+def _granted(
+    plane: ControlPlane, kinds: dynamic.DynamicClient, namespace: str, user: str, rules: list[dict[str, Any]]
+) -> dynamic.DynamicClient:
+    """The API as a user sees it who was given a Role in a namespace."""
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": user}
+    for kind, rest in (
+        ("Role", {"rules": rules}),
+        ("RoleBinding", {"roleRef": role, "subjects": [{"kind": "User", "name": user}]}),
+    ):
+        made = kinds.resources.get(api_version="rbac.authorization.k8s.io/v1", kind=kind)
+        made.create(body={"metadata": {"name": user}, **rest}, namespace=namespace)
+    return dynamic.DynamicClient(requests_of(plane, user, ["system:authenticated"]))
 
 
 def _named_as(name: str) -> dict[str, Any]:
@@ -368,14 +375,7 @@ def test_cilium_has_policies_of_the_platform_alone(
 ) -> None:
     """Should a role ever hold them by mistake."""
     rules = [{"apiGroups": ["cilium.io"], "resources": ["ciliumnetworkpolicies"], "verbs": ["create"]}]
-    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "mistake"}
-    for kind, rest in (
-        ("Role", {"rules": rules}),
-        ("RoleBinding", {"roleRef": role, "subjects": [{"kind": "User", "name": "somebody"}]}),
-    ):
-        made = kinds.resources.get(api_version="rbac.authorization.k8s.io/v1", kind=kind)
-        made.create(body={"metadata": {"name": "mistake"}, **rest}, namespace=TENANT)
-    asked = dynamic.DynamicClient(requests_of(plane, "somebody", ["system:authenticated"]))
+    asked = _granted(plane, kinds, TENANT, "somebody", rules)
     bad = NETWORK["of Cilium"].object
     refused_soon(asked, "cilium.io/v2", "CiliumNetworkPolicy", bad, "tenant-network-policies")
 

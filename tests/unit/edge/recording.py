@@ -31,7 +31,6 @@ class Registered:
     delete_before_replace: bool
     replacement_trigger: Any
     dependencies: frozenset[str]
-    deleted_with: str
 
 
 @dataclass
@@ -98,7 +97,6 @@ class _Monitor(mocks.MockMonitor):
                 delete_before_replace=request.deleteBeforeReplace,
                 replacement_trigger=MessageToDict(request).get("replacementTrigger"),
                 dependencies=frozenset(urn.rpartition("::")[2] for urn in request.dependencies),
-                deleted_with=request.deletedWith.rpartition("::")[2],
             )
         return answer
 
