@@ -27,7 +27,8 @@ T = TypeVar("T")
 Object = dict[str, Any]
 
 NAMESPACES = "/api/v1/namespaces"
-TIMEOUT = 30.0
+TIMEOUT = 60.0
+GARBAGE_SECONDS = 120.0
 
 
 @dataclass
@@ -104,7 +105,8 @@ class Cluster:
         return self.until(look)
 
     def until_gone(self, path: str) -> None:
-        self.until(lambda: self.find(path) is None)
+        # The garbage collector looks every half minute for kinds that are new, and deletes what they owned only then.
+        self.until(lambda: self.find(path) is None, seconds=GARBAGE_SECONDS)
 
     def secret(self, namespace: str, name: str, **texts: str) -> None:
         self.ask("POST", f"{NAMESPACES}/{namespace}/secrets", {"metadata": {"name": name}, "stringData": texts})
