@@ -11,8 +11,9 @@ from typing import Any, cast
 
 import yaml
 
-from stacks.settings import PROJECT
-from stacks.stack_secrets import possible_secrets
+from stacks.settings import PROJECT, Reader
+from stacks.stack_secrets import DOCUMENTS, possible_secrets
+from stacks.tenant_models import read_tenants
 
 from .clouds import Access
 
@@ -39,6 +40,18 @@ def dummy(key: str, length: int = 64) -> str:
     """A value that says what it is, of a length and alphabet that every provider takes."""
     text = f"dummy{''.join(character for character in key if character.isalnum())}"
     return (text * (length // len(text) + 1))[:length]
+
+
+def dummies(root: Path, stack: str) -> dict[str, str]:
+    """A dummy for every secret that a stack may need.
+
+    Where that is JSON, each of its fields holds the secret's dummy, for every namespace of config/tenants.yaml that needs it.
+    """
+    tenants = read_tenants(Reader(root)).tenants  # What is wrong there is told by whoever checks the configuration.
+    return {
+        key: DOCUMENTS[key].filled(tenants, dummy(key)) if key in DOCUMENTS else dummy(key)
+        for key in possible_secrets(stack)
+    }
 
 
 @dataclass(frozen=True)
@@ -125,7 +138,7 @@ def read(root: Path, stack: str) -> ScratchStack:
     return ScratchStack(
         stack,
         plain,
-        {key: dummy(key) for key in wanted},
+        dummies(root, stack),
         tuple(key for key in wanted if key not in encrypted),
         {key: str(given[key]) for key in wanted if key in given and key not in encrypted},
     )

@@ -107,7 +107,7 @@ def configuration(
                 reader.add(TENANTS_FILE, problem)
     own_region = settings.regions.get(block.region) if settings and isinstance(block, RegionalStack) else None
     needed = required_secrets(stack, own_region, settings.platform if settings else None)
-    for problem in check_secrets(stack, needed, given, is_secret):
+    for problem in check_secrets(stack, needed, given, is_secret, settings.tenants.tenants if settings else {}):
         reader.add(own, problem)
     reader.finish()
     assert settings is not None

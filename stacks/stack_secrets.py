@@ -1,15 +1,18 @@
 """The secrets of each stack: which there are, when they are needed, and whether they are stored as they must be."""
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 from components.problem import Problem
 
 from .models import Region, RobotPool
 from .platform_models import Platform
 from .settings import PROJECT, SHARED
+from .tenant_models import Tenant
+from .tenants import namespaces, object_store_buckets
 
 _HCLOUD_TOKEN: Final = re.compile(r"[A-Za-z0-9]{64}")
 _CLOUDFLARE_TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{40,80}")
@@ -28,6 +31,61 @@ def _robots(region: Region, _: Platform) -> bool:
     return any(isinstance(pool, RobotPool) for pool in region.pools.values())
 
 
+def _with_buckets(tenants: Mapping[str, Tenant]) -> list[str]:
+    return [each.name for each in object_store_buckets(tenants)]
+
+
+@dataclass(frozen=True)
+class Document:
+    """The form of a secret that is JSON: texts by namespace and field.
+
+    Args:
+        fields: What each namespace has, and nothing else.
+        namespaces: Whose there must be, among tenants' namespaces; others may be prepared, and are not looked at.
+    """
+
+    fields: tuple[str, ...]
+    namespaces: Callable[[Mapping[str, Tenant]], list[str]]
+
+    def filled(self, tenants: Mapping[str, Tenant], text: str) -> str:
+        """The document with this text in every field."""
+        return json.dumps({namespace: dict.fromkeys(self.fields, text) for namespace in self.namespaces(tenants)})
+
+    def problems(self, text: str, tenants: Mapping[str, Tenant]) -> Iterator[tuple[str, str]]:
+        """What is wrong with a text, and what to write; neither shows anything of it, keys included."""
+        wanted = self.namespaces(tenants)
+        example = self._example(next(iter(wanted), "accounts-production"))
+        try:
+            content: object = json.loads(text)
+        except (ValueError, RecursionError):
+            yield "is no JSON", example
+            return
+        if not isinstance(content, dict):
+            yield "is JSON, but holds nothing by namespace", example
+            return
+        by_namespace = cast("dict[str, object]", content)
+        for namespace in wanted:
+            for problem in self._of(namespace, by_namespace.get(namespace)):
+                yield problem, self._example(namespace)
+
+    def _of(self, namespace: str, content: object) -> Iterator[str]:
+        if not isinstance(content, dict):
+            yield f"holds nothing for {namespace}" if content is None else f"holds no fields for {namespace}"
+            return
+        fields = cast("dict[str, object]", content)
+        for field in self.fields:
+            value = fields.get(field)
+            if not isinstance(value, str) or not value.strip():
+                yield f"holds no {field} for {namespace}"
+        unknown = len(fields.keys() - set(self.fields))
+        if unknown:
+            known = " and ".join(self.fields)
+            yield f"holds {unknown} unknown field{'s' if unknown > 1 else ''} for {namespace}; known are {known}"
+
+    def _example(self, namespace: str) -> str:
+        return f"write JSON such as {json.dumps({namespace: dict.fromkeys(self.fields, '...')})}"
+
+
 @dataclass(frozen=True)
 class StackSecret:
     """A secret of a region's stack that only some configurations need.
@@ -37,12 +95,14 @@ class StackSecret:
         purpose: What it is.
         needed: Whether a region and the platform's configuration need it.
         when: The same for people.
+        document: Its form, where it is JSON.
     """
 
     key: str
     purpose: str
     needed: Callable[[Region, Platform], bool]
     when: str
+    document: Document | None = None
 
 
 CONDITIONAL: Final = (
@@ -64,12 +124,14 @@ CONDITIONAL: Final = (
         'JSON, by namespace: {"accounts-production": {"access_key_id": "...", "secret_access_key": "..."}}, of IAM users',
         lambda _, platform: platform.secrets.engine == "aws",
         "with secrets.engine: aws",
+        Document(("access_key_id", "secret_access_key"), namespaces),
     ),
     StackSecret(
         OBJECT_STORE_CREDENTIALS,
         'JSON, by namespace: {"accounts-production": {"access_key": "...", "secret_key": "..."}}, made in the console',
         lambda _, platform: platform.object_store.kind == "hetzner",
         "with object_store.kind: hetzner",
+        Document(("access_key", "secret_key"), _with_buckets),
     ),
 )
 
@@ -101,8 +163,16 @@ def possible_secrets(stack: str) -> Mapping[str, str]:
     return {**required_secrets(stack), **conditional}
 
 
+DOCUMENTS: Final = {each.key: each.document for each in CONDITIONAL if each.document is not None}
+"""Secrets that are JSON, by configuration key."""
+
+
 def check_secrets(
-    stack: str, needed: Mapping[str, str], given: Callable[[str], str | None], is_secret: Callable[[str], bool]
+    stack: str,
+    needed: Mapping[str, str],
+    given: Callable[[str], str | None],
+    is_secret: Callable[[str], bool],
+    tenants: Mapping[str, Tenant],
 ) -> Iterator[Problem]:
     """Secrets that the stack needs: there, stored encrypted, of the right form. Their values are never shown.
 
@@ -111,6 +181,7 @@ def check_secrets(
         needed: As of `required_secrets`. What is stored without being needed must be encrypted all the same.
         given: Value of a configuration key.
         is_secret: Whether a configuration key is stored encrypted.
+        tenants: Who has namespaces, for the secrets that are JSON by namespace.
     """
     renewed = {PREVIOUS_SEAL_KEY: "OpenBao's seal key before the present one, while it is renewed"}
     for key, purpose in {**needed, **possible_secrets(stack), **renewed}.items():
@@ -128,3 +199,6 @@ def check_secrets(
         if key == "cloudflare:apiToken" and not _CLOUDFLARE_TOKEN.fullmatch(value):
             problem = f"has {len(value)} characters; a Cloudflare token has 40 to 80 letters, digits, '_' and '-'"
             yield Problem(key, None, problem, f"copy the whole token, and {command}")
+        if key in DOCUMENTS and key in needed:
+            for problem, remedy in DOCUMENTS[key].problems(value, tenants):
+                yield Problem(key, None, problem, f"{remedy}, and {command}")

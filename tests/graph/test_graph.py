@@ -10,7 +10,17 @@ from sandbox.deployment import Deployment, Resource
 from sandbox.scratch import STACKS, dummy
 
 from .conftest import Runner
-from .invariants import ACCOUNT_PATCH, NAMESPACE, NETWORK_POLICY, RELEASE, SECRET, SERVER, place, problems
+from .invariants import (
+    ACCOUNT_PATCH,
+    NAMESPACE,
+    NETWORK_POLICY,
+    RELEASE,
+    SECRET,
+    SERVER,
+    physical_name,
+    place,
+    problems,
+)
 from .shape import golden_text, in_cluster
 
 
@@ -47,6 +57,32 @@ def test_machines_have_the_drawings_addresses(
 @pytest.mark.parametrize("stack", STACKS)
 def test_invariants_hold(stack: str, committed: dict[str, Deployment], known_secrets: frozenset[str]) -> None:
     assert list(problems(committed[stack], known_secrets)) == []
+
+
+CREDENTIALS: dict[str, tuple[str, dict[str, Any], str, list[str]]] = {
+    "AWS Secrets Manager": (
+        "secrets",
+        {"engine": "aws", "aws": {"region": "eu-central-1"}},
+        "secrets-reader",
+        ["accounts-production", "accounts-staging", "gateway-production", "gateway-staging", "ml-production"],
+    ),
+    "Hetzner's object storage": (
+        "object_store",
+        {"kind": "hetzner", "endpoint": "https://nbg1.your-objectstorage.com", "location": "nbg1"},
+        "object-store",
+        ["accounts-production", "ml-production"],
+    ),
+}
+"""What of config/platform.yaml asks for credentials by namespace, the Secret that they become, and where it is."""
+
+
+@pytest.mark.parametrize("choice", CREDENTIALS)
+def test_credentials_by_namespace_are_previewed_with_dummies(choice: str, runner: Runner) -> None:
+    block, content, name, namespaces = CREDENTIALS[choice]
+    deployment = runner.edit("config/platform.yaml", lambda platform: platform.update({block: content})).run("prod")
+    assert list(problems(deployment)) == []
+    named = [each for each in deployment.by_type(SECRET) if physical_name(each) == name]
+    assert [place(each) for each in named] == namespaces
 
 
 def spoiled(deployment: Deployment, **changes: Any) -> Deployment:

@@ -48,7 +48,7 @@ def test_the_budget_counts_what_is_installed(
 
 CHOICES: dict[str, Any] = {
     "an object store of SeaweedFS, a vault in the cluster": {"object_store": "seaweedfs", "secrets": "vault"},
-    "an object store of Hetzner's": {"object_store": "hetzner"},
+    "an object store of Hetzner's, secrets at AWS": {"object_store": "hetzner", "secrets": "aws"},
 }
 
 
@@ -59,15 +59,11 @@ def test_the_budget_counts_what_is_chosen_instead(choice: str, runner: Runner) -
         platform["object_store"]["kind"] = chosen["object_store"]
         if chosen["object_store"] == "hetzner":
             platform["object_store"] |= {"endpoint": "https://nbg1.your-objectstorage.com", "location": "nbg1"}
-        platform["secrets"]["engine"] = chosen.get("secrets", "openbao")
+        platform["secrets"]["engine"] = chosen["secrets"]
+        if chosen["secrets"] == "aws":
+            platform["secrets"]["aws"] = {"region": "eu-central-1"}
 
-    def no_buckets(tenants: Any) -> None:
-        # Keys of Hetzner's buckets come from its console; here nobody has any.
-        for tenant in tenants.values():
-            for environment in tenant["environments"].values():
-                environment.pop("buckets", None)
-
-    runner.edit("config/platform.yaml", change).edit("config/tenants.yaml", no_buckets)
+    runner.edit("config/platform.yaml", change)
     assert installed(runner.run("dr")) == counted(runner, "nbg1")
 
 

@@ -7,12 +7,11 @@ from typing import Any
 
 import yaml
 
-from sandbox.scratch import dummy
+from sandbox.scratch import dummies
 from stacks.models import RegionalStack, SharedStack
 from stacks.problems import ConfigurationError
 from stacks.program import configuration
 from stacks.settings import PROJECT, Settings
-from stacks.stack_secrets import possible_secrets
 
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -71,7 +70,8 @@ class Edited:
 
     def read(self, stack: str) -> tuple[SharedStack | RegionalStack, Settings]:
         """The stack's configuration, as the program reads it."""
-        given = {key: dummy(key) for key in possible_secrets(stack) if key not in self.without} | self.secrets
+        made = dummies(self.directory, stack)
+        given = {key: value for key, value in made.items() if key not in self.without} | self.secrets
         try:
             block = yaml.load(self.text(f"Pulumi.{stack}.yaml"), LOADER)["config"].get(f"{PROJECT}:stack")
         except (OSError, yaml.YAMLError):
