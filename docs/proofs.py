@@ -40,13 +40,21 @@ NOT_PROVEN = """
 - Nothing has run on a real Hetzner or Cloudflare account, and no official provider plugin has been used.
 - No k3s has started: its etcd and API server have, with the arguments and files that k3s would give them. No container has run: pods
   of the sandbox are scheduled by a real scheduler and run in name only.
-- Upstream's packaged charts cannot be fetched where this was built, and tests have none. Their values are held to the charts' own
-  values files and schemas, our custom resources to their real definitions; what is installed in the sandbox are stand-ins of the
-  same name, made of `charts/workloads.yaml`. What stands there was compared by hand: see below.
-- Cilium, Longhorn, Linkerd, Traefik, cert-manager, External Secrets and Gatekeeper's webhook have not run: their rules were checked
-  by `gator`, by connectivity analysis, and by a checker that reads the ingress as Traefik would.
-- Prices are of the date in `config/prices.yaml`. That Hetzner's object storage honours bucket policies by access key is reported by
-  others, not tried.
+- Upstream's packaged charts have never been fetched or installed, and tests have none. Their values are held to the charts' own
+  values files and schemas, our custom resources to their real definitions, where those are there (`tests/upstream.py`; the
+  repository does not hold them). What is installed in the sandbox are stand-ins of the same name, made of `charts/workloads.yaml`.
+  What stands there was compared by hand: see below.
+- Cilium, Longhorn, Linkerd, Traefik, cert-manager, the External Secrets Operator and Gatekeeper's webhook have not run: their rules
+  were checked by `gator`, by connectivity analysis, and by a checker that reads the ingress as Traefik would.
+- Attacks on a real Traefik (`tests/ingress/test_attacks.py`) run only where a program `traefik` is on PATH, and upstream's
+  definitions are there; nothing of `make toolchain` brings it. They talk to Traefik directly, with a PROXY header of their own, and
+  not through the emulated load balancer.
+- The ingress checker and those attacks take Traefik's arguments from a model of the chart (`tests/ingress/traefik.py`), fed with our
+  values: in the sandbox no chart of Traefik renders them.
+- Stand-ins of controllers act whether or not their operators' pods run ([sandbox.md](sandbox.md)): that a layer waits for its
+  operator is proven by order and readiness alone.
+- Prices are of the date in `config/prices.yaml`; volumes of claims are in no cost.
+- That Hetzner's object storage honours bucket policies by access key is reported by others, not tried.
 
 ## Read by hand
 

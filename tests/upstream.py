@@ -1,8 +1,9 @@
 """The charts as their authors released them: their values, schemas and definitions, which the repository does not hold.
 
 A directory for each chart (``values.yaml``, ``values.schema.json``, ``Chart.yaml``, ``crds/<plural>.<group>.yaml``) and an
-``index.yaml`` that says their releases. It is where the variable ``PLATFORM_UPSTREAM`` says, or ``shared/upstream`` beside
-the checkout. Tests that need it are skipped where it is absent; a file that is missing in one that is there is an error.
+``index.yaml`` that says their releases; nothing here fetches it.
+The variable ``PLATFORM_UPSTREAM`` says where that is; without it, ``../shared/upstream`` as seen from the repository is looked at.
+Tests that need it are skipped where it is absent; a file that is missing in one that is there is an error.
 """
 
 import json

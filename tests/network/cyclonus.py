@@ -22,7 +22,7 @@ def cyclonus() -> Path:
     """The program; the test is skipped without it."""
     tool = find_tool("cyclonus")
     if tool is None:
-        pytest.skip("cyclonus is not here: python -m sandbox tools builds it")
+        pytest.skip("cyclonus is not in the cache: `make toolchain` gets it")
     return tool.path
 
 
