@@ -86,7 +86,7 @@ class RobotPool(MachineSettings):
 
 
 class AutoscaledPool(Node):
-    """Agents that the cluster autoscaler makes and removes."""
+    """Agents that a cluster autoscaler makes and removes; none is installed yet, so there are none: docs/architecture.md."""
 
     kind: Literal["autoscaled"]
     type: str

@@ -469,7 +469,7 @@ def test_the_node_ports_of_the_load_balancer_are_the_only_way_in(dump: Dump, exp
 def test_a_tenants_chart_renders_routes_without_violation(dump: Dump, expected: Expected) -> None:
     helm = shutil.which("helm") or _ours()
     if helm is None:
-        pytest.skip("helm is neither on PATH nor in the toolchain's cache: make tools")
+        pytest.skip("helm is neither on PATH nor in the cache: `make toolchain` gets it")
     shown = subprocess.run(
         [helm, "template", "web", str(ROOT / "charts/service"), "--namespace", "mill-staging", "--values", "-"],
         input=yaml.safe_dump(
