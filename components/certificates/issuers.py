@@ -5,7 +5,7 @@ from typing import Any, Final, NotRequired, TypedDict
 
 import pulumi
 
-from ..layer import INTERNET, Addresses, Flow, from_api_server, from_prometheus, to_api_server
+from ..layer import DNS, DNS_PROTOCOLS, INTERNET, Addresses, Flow, from_api_server, from_prometheus, to_api_server
 from ..problem import Problem
 
 Manifest = dict[str, Any]
@@ -131,7 +131,6 @@ def flows(*, acme: bool) -> list[Flow]:
         controller = {"app.kubernetes.io/name": "cert-manager"}
         made += [
             Flow("acme", "egress", [INTERNET], [443], controller),
-            Flow("acme-resolver", "egress", [Addresses(_RESOLVER)], [53], controller),
-            Flow("acme-resolver-datagrams", "egress", [Addresses(_RESOLVER)], [53], controller, "UDP"),
+            Flow("acme-resolver", "egress", [Addresses(_RESOLVER)], [DNS], controller, DNS_PROTOCOLS),
         ]
     return made

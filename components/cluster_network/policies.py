@@ -7,7 +7,18 @@ by none of them: what keeps those from the metadata service is the machine's own
 from collections.abc import Sequence
 from typing import Any, Final
 
-from ..layer import CONTROL_PLANE, INTERNET, MACHINES, MONITORING, Addresses, Flow, Pods, to_api_server
+from ..layer import (
+    CONTROL_PLANE,
+    DNS,
+    DNS_PROTOCOLS,
+    INTERNET,
+    MACHINES,
+    MONITORING,
+    Addresses,
+    Flow,
+    Pods,
+    to_api_server,
+)
 from ..layer.flows import METADATA
 
 RESOLVERS: Final = ("185.12.64.1", "185.12.64.2")
@@ -42,8 +53,12 @@ def system_flows(resolvers: Sequence[str] = RESOLVERS) -> list[Flow]:
         resolvers: Whom CoreDNS asks what is not the cluster's: the name servers in the machines' resolv.conf, IPv4.
     """
     upstream = [Addresses(f"{resolver}/32") for resolver in resolvers]
-    flows = [
+    # Pods in the host's network ask too, and those of other machines are no pods to Cilium.
+    asking = [Pods(namespace_labels={}), MACHINES]
+    return [
         to_api_server(),
+        Flow("dns-asked", "ingress", asking, [DNS], _DNS, DNS_PROTOCOLS),
+        Flow("dns-upstream", "egress", upstream, [DNS], _DNS, DNS_PROTOCOLS),
         Flow("dns-metrics", "ingress", [Pods(MONITORING)], [9153], _DNS),
         Flow("resource-metrics", "ingress", [CONTROL_PLANE, Pods(MONITORING)], [10250], _METRICS),
         Flow("kubelets", "egress", [MACHINES], [10250], _METRICS),
@@ -52,10 +67,3 @@ def system_flows(resolvers: Sequence[str] = RESOLVERS) -> list[Flow]:
         Flow("volumes-in-cloud", "egress", [INTERNET], [443], _VOLUMES),
         Flow("volumes-metrics", "ingress", [Pods(MONITORING)], [9189], _VOLUMES),
     ]
-    for protocol in ("UDP", "TCP"):
-        suffix = protocol.lower()
-        # Pods in the host's network ask too, and those of other machines are no pods to Cilium.
-        asking = [Pods(namespace_labels={}), MACHINES]
-        flows.append(Flow(f"dns-asked-{suffix}", "ingress", asking, [53], _DNS, protocol))
-        flows.append(Flow(f"dns-upstream-{suffix}", "egress", upstream, [53], _DNS, protocol))
-    return flows

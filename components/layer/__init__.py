@@ -3,6 +3,8 @@
 from .flows import (
     API_SERVER,
     CONTROL_PLANE,
+    DNS,
+    DNS_PROTOCOLS,
     INGRESS,
     INTERNET,
     MACHINES,
@@ -25,6 +27,8 @@ from .values import ChartPin, chart_values, merged, own_values, unpinned
 __all__ = [
     "API_SERVER",
     "CONTROL_PLANE",
+    "DNS",
+    "DNS_PROTOCOLS",
     "INGRESS",
     "INTERNET",
     "LAYER_LABEL",

@@ -23,10 +23,11 @@ INGRESS: Final = "traefik"
 MONITORING: Final = "monitoring"
 """Namespace of whoever reads figures."""
 
-DNS: Final = 53
-
 Protocol = Literal["TCP", "UDP"]
 Entity = Literal["kube-apiserver", "host", "remote-node", "world"]
+
+DNS: Final = 53
+DNS_PROTOCOLS: Final[Sequence[Protocol]] = ("UDP", "TCP")
 
 
 @dataclass(frozen=True)
@@ -71,12 +72,12 @@ class Flow:
     """Traffic that is let through, for one reason.
 
     Args:
-        name: Why; names the policy, unique in its namespace.
+        name: Why; unique in its namespace.
         direction: ``ingress`` into the namespace's pods, or ``egress`` out of them.
         peers: The other side, any of these.
         ports: Of the receiving pod (not of a Service); every port when empty.
         pods: Labels of the namespace's pods that it holds for; all when empty.
-        protocol: Of the ports.
+        protocols: Of the ports.
     """
 
     name: str
@@ -84,7 +85,7 @@ class Flow:
     peers: Sequence[Peer]
     ports: Sequence[int] = ()
     pods: Mapping[str, str] = field(default_factory=dict[str, str])
-    protocol: Protocol = "TCP"
+    protocols: Sequence[Protocol] = ("TCP",)
 
 
 def to_api_server(pods: Mapping[str, str] | None = None) -> Flow:
@@ -111,46 +112,84 @@ def from_prometheus(*ports: int, pods: Mapping[str, str] | None = None) -> Flow:
     return Flow("metrics", "ingress", [Pods(MONITORING)], ports, pods or {})
 
 
-def default_policies(namespace: str) -> list[Manifest]:
-    """Nothing in, nothing out, but names: the policies of a namespace without any flow."""
-    resolver = {"namespaceSelector": {"matchLabels": {NAMESPACE_LABEL: "kube-system"}}}
-    resolver |= {"podSelector": {"matchLabels": {"k8s-app": "kube-dns"}}}
-    ports = [{"protocol": protocol, "port": DNS} for protocol in ("UDP", "TCP")]
-    return [
-        _policy(namespace, "default-deny", {}, {"policyTypes": ["Ingress", "Egress"]}),
-        _policy(namespace, "dns", {}, {"policyTypes": ["Egress"], "egress": [{"to": [resolver], "ports": ports}]}),
-    ]
+NAMES: Final = Flow("dns", "egress", [Pods("kube-system", {"k8s-app": "kube-dns"})], [DNS], protocols=DNS_PROTOCOLS)
+"""Every pod may ask for names."""
+
+Rules = Sequence[tuple[Flow, Manifest]]
+"""What a policy says, and what for."""
 
 
 def policies(namespace: str, flows: Iterable[Flow]) -> list[Manifest]:
-    """The policies of a namespace: the defaults, and one or two for each flow.
+    """The policies of a namespace: nothing in and nothing out, and what its flows and the asking for names let through.
+
+    There is one for each set of pods that flows name, and a second one where only Cilium can say it. Annotations tell which
+    flows its rules are for, in the rules' order.
 
     Raises:
-        ValueError: two flows have one name, or a flow has no peer.
+        ValueError: two flows have one name, a flow has no peer, or two sets of pods would have policies of one name.
     """
-    made = default_policies(namespace)
-    names = {policy["metadata"]["name"] for policy in made}
+    made = [_plain(namespace, "default-deny", {}, {"policyTypes": ["Ingress", "Egress"]})]
+    for (name, pods), chosen in _by_pods(namespace, [NAMES, *flows]).items():
+        selector = dict(pods)
+        if rules := [(flow, rule) for flow in chosen if (rule := _rule(flow))]:
+            spec = _by_direction(rules)
+            spec["policyTypes"] = [direction.capitalize() for direction in spec]
+            made.append(_plain(namespace, name, selector, spec, _reasons(rules)))
+        if rules := [(flow, rule) for flow in chosen if (rule := _cilium_rule(flow))]:
+            made.append(_cilium(namespace, name, selector, _by_direction(rules), _reasons(rules)))
+    return made
+
+
+def _by_pods(namespace: str, flows: Sequence[Flow]) -> dict[tuple[str, tuple[tuple[str, str], ...]], list[Flow]]:
+    """Flows by the name of their policy and the labels of their pods."""
+    sets: dict[tuple[str, tuple[tuple[str, str], ...]], list[Flow]] = {}
+    names: set[str] = set()
     for flow in flows:
         if flow.name in names:
             raise ValueError(f"namespace {namespace}: two flows are named {flow.name!r}")
         if not flow.peers:
             raise ValueError(f"namespace {namespace}: the flow {flow.name!r} names nobody")
         names.add(flow.name)
-        plain = [peer for peer in flow.peers if not isinstance(peer, Entities)]
-        entities = [name for peer in flow.peers if isinstance(peer, Entities) for name in peer.names]
-        if plain:
-            made.append(_plain(namespace, flow, plain))
-        if entities:
-            made.append(_cilium(namespace, flow, entities))
-    return made
+        sets.setdefault((_policy_name(flow.pods), tuple(flow.pods.items())), []).append(flow)
+    told = [name for name, _ in sets]
+    if twice := sorted({name for name in told if told.count(name) > 1}):
+        raise ValueError(f"namespace {namespace}: several sets of pods would have the policy {twice[0]!r}: {[*sets]}")
+    return sets
 
 
-def _plain(namespace: str, flow: Flow, peers: Iterable[Pods | Addresses]) -> Manifest:
-    rule: Manifest = {"from" if flow.direction == "ingress" else "to": [_peer(peer) for peer in peers]}
-    if flow.ports:
-        rule["ports"] = [{"protocol": flow.protocol, "port": port} for port in flow.ports]
-    spec = {"policyTypes": [flow.direction.capitalize()], flow.direction: [rule]}
-    return _policy(namespace, flow.name, flow.pods, spec)
+def _policy_name(pods: Mapping[str, str]) -> str:
+    """``allowed``, and whom: a label's value, or the end of its key where the value is ``allowed`` as well."""
+    whom = [key.rpartition("/")[2] if value == "allowed" else value for key, value in pods.items()]
+    return "-".join(["allowed", *whom])
+
+
+def _by_direction(rules: Rules) -> Manifest:
+    directions = [way for way in ("ingress", "egress") if any(flow.direction == way for flow, _ in rules)]
+    return {way: [rule for flow, rule in rules if flow.direction == way] for way in directions}
+
+
+def _reasons(rules: Rules) -> dict[str, str]:
+    return {
+        f"hetzner-platform/{way}": ", ".join(flow.name for flow, _ in rules if flow.direction == way)
+        for way in _by_direction(rules)
+    }
+
+
+def _rule(flow: Flow) -> Manifest | None:
+    peers = [_peer(peer) for peer in flow.peers if not isinstance(peer, Entities)]
+    if not peers:
+        return None
+    ports = [{"protocol": protocol, "port": port} for port in flow.ports for protocol in flow.protocols]
+    return {"from" if flow.direction == "ingress" else "to": peers, **({"ports": ports} if ports else {})}
+
+
+def _cilium_rule(flow: Flow) -> Manifest | None:
+    entities = [name for peer in flow.peers if isinstance(peer, Entities) for name in peer.names]
+    if not entities:
+        return None
+    ports = [{"port": str(port), "protocol": protocol} for port in flow.ports for protocol in flow.protocols]
+    side = "fromEntities" if flow.direction == "ingress" else "toEntities"
+    return {side: entities, **({"toPorts": [{"ports": ports}]} if ports else {})}
 
 
 def _peer(peer: Pods | Addresses) -> Manifest:
@@ -158,34 +197,39 @@ def _peer(peer: Pods | Addresses) -> Manifest:
         return {"ipBlock": {"cidr": peer.cidr, **({"except": list(peer.excluded)} if peer.excluded else {})}}
     made: Manifest = {}
     if peer.namespace_labels is not None:
-        made["namespaceSelector"] = {"matchLabels": dict(peer.namespace_labels)} if peer.namespace_labels else {}
+        made["namespaceSelector"] = _selector(peer.namespace_labels)
     elif peer.namespace is not None:
         made["namespaceSelector"] = {"matchLabels": {NAMESPACE_LABEL: peer.namespace}}
     if peer.labels or not made:
-        made["podSelector"] = {"matchLabels": dict(peer.labels)} if peer.labels else {}
+        made["podSelector"] = _selector(peer.labels)
     return made
 
 
-def _policy(namespace: str, name: str, pods: Mapping[str, str], spec: Manifest) -> Manifest:
+def _plain(
+    namespace: str, name: str, pods: dict[str, str], spec: Manifest, annotations: Mapping[str, str] | None = None
+) -> Manifest:
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
-        "metadata": {"name": name, "namespace": namespace},
-        "spec": {"podSelector": {"matchLabels": dict(pods)} if pods else {}, **spec},
+        "metadata": _metadata(namespace, name, annotations),
+        "spec": {"podSelector": _selector(pods), **spec},
     }
 
 
-def _cilium(namespace: str, flow: Flow, entities: Sequence[str]) -> Manifest:
-    rule: Manifest = {f"{'from' if flow.direction == 'ingress' else 'to'}Entities": list(entities)}
-    if flow.ports:
-        ports = [{"port": str(port), "protocol": flow.protocol} for port in flow.ports]
-        rule["toPorts"] = [{"ports": ports}]
+def _cilium(
+    namespace: str, name: str, pods: dict[str, str], spec: Manifest, annotations: Mapping[str, str]
+) -> Manifest:
     return {
         "apiVersion": "cilium.io/v2",
         "kind": "CiliumNetworkPolicy",
-        "metadata": {"name": flow.name, "namespace": namespace},
-        "spec": {
-            "endpointSelector": {"matchLabels": dict(flow.pods)} if flow.pods else {},
-            flow.direction: [rule],
-        },
+        "metadata": _metadata(namespace, name, annotations),
+        "spec": {"endpointSelector": _selector(pods), **spec},
     }
+
+
+def _metadata(namespace: str, name: str, annotations: Mapping[str, str] | None) -> Manifest:
+    return {"name": name, "namespace": namespace, **({"annotations": dict(annotations)} if annotations else {})}
+
+
+def _selector(labels: Mapping[str, str]) -> Manifest:
+    return {"matchLabels": dict(labels)} if labels else {}

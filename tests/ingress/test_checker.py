@@ -13,6 +13,7 @@ import yaml
 from components.ingress import authenticated
 from components.layer import chart_values, merged
 from sandbox.toolchain import find_tool
+from tests.rules import rule_of
 
 from .checker import RULES, Expected, violations
 from .dump import RELEASE, Dump, Object
@@ -73,9 +74,7 @@ def guard(dump: Dump) -> dict[str, Any]:
 
 
 def ingress_policy(dump: Dump) -> list[dict[str, Any]]:
-    name = "load-balancer"
-    policy = next(each for each in dump["NetworkPolicy"] if each["metadata"]["name"] == name)
-    return policy["spec"]["ingress"][0]["from"]
+    return rule_of(dump["NetworkPolicy"], "load-balancer")["from"]
 
 
 def published(dump: Dump, **spec: Any) -> None:

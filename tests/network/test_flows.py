@@ -12,6 +12,7 @@ from components.policy import EXEMPT_NAMESPACES
 from tests.network.cyclonus import answers, cyclonus
 from tests.network.evaluator import Evaluator, Node, Pod
 from tests.network.platform import SYSTEM_NAMESPACES, end, made, service_policy
+from tests.rules import rules
 
 Policies = Sequence[Mapping[str, Any]]
 TABLE: dict[str, dict[str, list[list[str]]]] = yaml.safe_load(
@@ -101,7 +102,12 @@ def test_the_tables_namespaces_exist() -> None:
 # --- negative controls: each change of the policies is noticed by the table
 
 
+Change = Callable[[Any, Any], object]
+"""Of a policy's spec, and of one of its rules."""
+
+
 def without(name: str, namespace: str | None = None) -> list[Mapping[str, Any]]:
+    """The policies but those of a name."""
     kept = [
         each
         for each in policies()
@@ -111,13 +117,18 @@ def without(name: str, namespace: str | None = None) -> list[Mapping[str, Any]]:
     return kept
 
 
-def changed(namespace: str, name: str, change: Callable[[Any], None]) -> list[Mapping[str, Any]]:
-    """With another spec; of two of one name it is the plain policy's."""
+def changed(namespace: str, flow: str, change: Change) -> list[Mapping[str, Any]]:
+    """With another rule of a flow; where it has one of Cilium's too, it is the plain policy's."""
     given = copy.deepcopy(policies())
-    meant = [
-        each for each in given if (each["metadata"].get("namespace"), each["metadata"]["name"]) == (namespace, name)
-    ]
-    change(max(meant, key=lambda each: each["kind"])["spec"])
+    rule = max(rules(given, flow, namespace), key=lambda each: each.policy["kind"])
+    change(rule.policy["spec"], rule.content)
+    return given
+
+
+def without_flow(flow: str, namespace: str) -> list[Mapping[str, Any]]:
+    given = copy.deepcopy(policies())
+    for rule in rules(given, flow, namespace):
+        del rule.policy["spec"][rule.direction][rule.index]
     return given
 
 
@@ -149,87 +160,84 @@ def test_metadata_without_its_denial_is_noticed_where_all_addresses_are_open() -
     assert any("nowhere/" in each for each in wrong(without("deny-metadata")))
 
 
-def all_namespaces(side: str, direction: str) -> Callable[[Any], None]:
-    def change(spec: Any) -> None:
-        spec[direction][0][side] = [{"namespaceSelector": {}}]
-
-    return change
+def all_namespaces(side: str) -> Change:
+    return lambda _, rule: rule.update({side: [{"namespaceSelector": {}}]})
 
 
-# Namespace, policy, change, and the namespace whose own policies are taken out: what is let through on one side only is
+# Namespace, flow, change, and the namespace whose own policies are taken out: what is let through on one side only is
 # still kept out by the other.
-WIDENED: dict[str, tuple[str, str, Callable[[Any], None], str | None]] = {
+WIDENED: dict[str, tuple[str, str, Change, str | None]] = {
     "every namespace into the mesh's port": (
         "orders-production",
         "mesh-in",
-        all_namespaces("from", "ingress"),
+        all_namespaces("from"),
         "billing-production",
     ),
     "a tenant to every namespace": (
         "orders-production",
         "within",
-        all_namespaces("to", "egress"),
+        all_namespaces("to"),
         "billing-production",
     ),
     "Traefik's port to everybody": (
         "traefik",
         "load-balancer",
-        lambda spec: spec["ingress"][0].update({"from": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}),
+        lambda _, rule: rule.update({"from": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}),
         None,
     ),
     "every port of the database": (
         "orders-production",
         "to-postgres",
-        lambda spec: spec["egress"][0].pop("ports"),
+        lambda _, rule: rule.pop("ports"),
         None,
     ),
     "databases without asking": (
         "orders-production",
         "to-postgres",
-        lambda spec: spec.update({"podSelector": {}}),
+        lambda spec, _: spec.update({"podSelector": {}}),
         None,
     ),
     "the whole network of databases": (
         "orders-production",
         "to-postgres",
-        lambda spec: spec["egress"][0].update({"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}),
+        lambda _, rule: rule.update({"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}),
         None,
     ),
     "private addresses as internet": (
         "orders-production",
         "to-internet",
-        lambda spec: spec["egress"][0]["to"][0]["ipBlock"].pop("except"),
+        lambda _, rule: rule["to"][0]["ipBlock"].pop("except"),
         None,
     ),
     "the API server without asking": (
         "orders-production",
         "to-api-server",
-        lambda spec: spec.update({"endpointSelector": {}}),
+        lambda spec, _: spec.update({"endpointSelector": {}}),
         None,
     ),
     "all machines as API server": (
         "orders-production",
         "to-api-server",
-        lambda spec: spec["egress"][0].update({"toEntities": ["kube-apiserver", "remote-node"]}),
+        lambda _, rule: rule.update({"toEntities": ["kube-apiserver", "remote-node"]}),
         None,
     ),
-    "OpenBao for every namespace": ("openbao", "from-external-secrets", all_namespaces("from", "ingress"), "platform"),
-    "names from everywhere": ("kube-system", "dns-asked-udp", lambda spec: spec["ingress"][0].pop("from"), None),
+    "OpenBao for every namespace": ("openbao", "from-external-secrets", all_namespaces("from"), "platform"),
+    "names from everywhere": ("kube-system", "dns-asked", lambda _, rule: rule.pop("from"), None),
 }
 
 
 @pytest.mark.parametrize("case", WIDENED)
 def test_a_widened_policy_is_noticed(case: str) -> None:
-    namespace, name, change, opened = WIDENED[case]
+    namespace, flow, change, opened = WIDENED[case]
 
     def seen(given: Policies) -> set[str]:
         return set(wrong([each for each in given if opened is None or each["metadata"].get("namespace") != opened]))
 
-    assert seen(changed(namespace, name, change)) - seen(policies()) != set()
+    assert seen(changed(namespace, flow, change)) - seen(policies()) != set()
 
 
 @pytest.mark.parametrize(
-    ("name", "namespace"),
+    ("flow", "namespace"),
     [
         ("dns", "orders-production"),
         ("mesh-control", "billing-production"),
@@ -243,5 +251,5 @@ def test_a_widened_policy_is_noticed(case: str) -> None:
         ("load-balancer", "traefik"),
     ],
 )
-def test_a_missing_policy_is_noticed(name: str, namespace: str) -> None:
-    assert wrong(without(name, namespace)) != []
+def test_a_missing_flow_is_noticed(flow: str, namespace: str) -> None:
+    assert wrong(without_flow(flow, namespace)) != []

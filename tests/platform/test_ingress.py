@@ -176,7 +176,7 @@ CHANGED: dict[str, tuple[tuple[str, str, str, str], Callable[[Object], Any], str
         "different services are asked",
     ),
     "who may connect": (
-        ("networking.k8s.io/v1", "NetworkPolicy", "load-balancer", "traefik"),
+        ("networking.k8s.io/v1", "NetworkPolicy", "allowed", "traefik"),
         lambda held: held["spec"]["ingress"][0]["from"].append({"ipBlock": {"cidr": "10.0.0.0/8"}}),
         "10.0.0.0/8",
     ),

@@ -47,7 +47,7 @@ def held(region: RegionCluster) -> dict[Key, Object]:
 
 def test_the_api_server_has_the_policies_of_the_table_and_no_others(held: dict[Key, Object]) -> None:
     assert held.keys() == {key(each) for each in made().policies}
-    assert len(held) > 150
+    assert len(held) > 80
 
 
 def test_each_says_what_the_table_is_held_against(held: dict[Key, Object]) -> None:

@@ -97,7 +97,7 @@ def test_one_gate_waits_for_both_and_every_policy_for_the_gate(deployed: Deploym
         if entry.inputs.get("kind", entry.type).rpartition(":")[2]
         in ("NetworkPolicy", "CiliumNetworkPolicy", "CiliumClusterwideNetworkPolicy")
     ]
-    assert len(policies) == 17
+    assert len(policies) == 10
     for policy in policies:
         assert "network-connected" in waits_for(deployed, policy), policy.name
 

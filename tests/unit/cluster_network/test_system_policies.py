@@ -11,6 +11,7 @@ import yaml
 from components.cluster_network import RESOLVERS, deny_metadata, system_flows
 from components.layer import policies
 from tests import upstream
+from tests.rules import Rule, rules
 
 
 def all_policies() -> list[dict[str, Any]]:
@@ -24,9 +25,9 @@ def schema(kind: str) -> dict[str, Any]:
     return json.loads(path.read_text().replace(r"\\PC", r"[^\\x00-\\x1f]"))["properties"]["spec"]
 
 
-def named(name: str) -> list[dict[str, Any]]:
-    found = [policy for policy in policies("kube-system", system_flows()) if policy["metadata"]["name"] == name]
-    return sorted(found, key=lambda policy: policy["kind"])
+def found(flow: str) -> list[Rule]:
+    """The rules for a flow, Cilium's first."""
+    return sorted(rules(policies("kube-system", system_flows()), flow), key=lambda rule: rule.policy["kind"])
 
 
 def test_policies_are_as_reviewed(golden: Callable[[str, str], None]) -> None:
@@ -55,38 +56,41 @@ def test_ciliums_schema_notices_a_mistake() -> None:
         jsonschema.validate(spec, schema("CiliumClusterwideNetworkPolicy"))
 
 
-@pytest.mark.parametrize("protocol", ["UDP", "TCP"])
-def test_every_pod_and_every_machine_may_ask_for_names(protocol: str) -> None:
-    cilium, plain = named(f"dns-asked-{protocol.lower()}")
-    assert plain["spec"]["podSelector"] == {"matchLabels": {"k8s-app": "kube-dns"}}
-    assert plain["spec"]["ingress"] == [
-        {"from": [{"namespaceSelector": {}}], "ports": [{"protocol": protocol, "port": 53}]}
-    ]
+def test_every_pod_and_every_machine_may_ask_for_names() -> None:
+    cilium, plain = found("dns-asked")
+    assert plain.policy["spec"]["podSelector"] == {"matchLabels": {"k8s-app": "kube-dns"}}
+    assert (plain.direction, cilium.direction) == ("ingress", "ingress")
+    assert plain.content == {
+        "from": [{"namespaceSelector": {}}],
+        "ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}],
+    }
     # Pods in the host's network of other machines are no pods to Cilium.
-    assert cilium["spec"]["ingress"] == [
-        {"fromEntities": ["host", "remote-node"], "toPorts": [{"ports": [{"port": "53", "protocol": protocol}]}]}
-    ]
+    assert cilium.policy["spec"]["endpointSelector"] == {"matchLabels": {"k8s-app": "kube-dns"}}
+    assert cilium.content == {
+        "fromEntities": ["host", "remote-node"],
+        "toPorts": [{"ports": [{"port": "53", "protocol": "UDP"}, {"port": "53", "protocol": "TCP"}]}],
+    }
 
 
 def test_names_outside_are_asked_of_the_machines_resolvers_alone() -> None:
     flows = {flow.name: flow for flow in system_flows(["192.0.2.53"])}
-    for protocol in ("udp", "tcp"):
-        assert [peer.cidr for peer in flows[f"dns-upstream-{protocol}"].peers] == ["192.0.2.53/32"]  # type: ignore[union-attr]
+    assert [peer.cidr for peer in flows["dns-upstream"].peers] == ["192.0.2.53/32"]  # type: ignore[union-attr]
     assert RESOLVERS == ("185.12.64.1", "185.12.64.2")
 
 
 def test_metrics_server_answers_the_api_and_asks_every_kubelet() -> None:
-    cilium, plain = named("resource-metrics")
-    assert cilium["spec"]["ingress"][0]["fromEntities"] == ["kube-apiserver", "host", "remote-node"]
-    assert plain["spec"]["ingress"][0]["ports"] == [{"protocol": "TCP", "port": 10250}]
-    (kubelets,) = named("kubelets")
-    assert kubelets["spec"]["egress"] == [
-        {"toEntities": ["host", "remote-node"], "toPorts": [{"ports": [{"port": "10250", "protocol": "TCP"}]}]}
-    ]
+    cilium, plain = found("resource-metrics")
+    assert cilium.content["fromEntities"] == ["kube-apiserver", "host", "remote-node"]
+    assert plain.content["ports"] == [{"protocol": "TCP", "port": 10250}]
+    (kubelets,) = found("kubelets")
+    assert kubelets.content == {
+        "toEntities": ["host", "remote-node"],
+        "toPorts": [{"ports": [{"port": "10250", "protocol": "TCP"}]}],
+    }
 
 
 def test_the_volume_controller_reaches_the_cloud_and_no_private_address() -> None:
-    (policy,) = named("volumes-in-cloud")
-    (rule,) = policy["spec"]["egress"]
+    (found_rule,) = found("volumes-in-cloud")
+    rule = found_rule.content
     assert rule["ports"] == [{"protocol": "TCP", "port": 443}]
     assert {"10.0.0.0/8", "169.254.0.0/16"} <= set(rule["to"][0]["ipBlock"]["except"])

@@ -29,6 +29,7 @@ from sandbox import inprocess
 from sandbox.deployment import Deployment, DeploymentFailed
 from stacks.platform_models import Ingress as Configured
 from tests import upstream
+from tests.rules import rule_of
 from tests.waiting import before
 
 Golden = Callable[[str, str], None]
@@ -178,15 +179,10 @@ def test_without_a_mesh_nothing_of_it_is_there() -> None:
 def test_connections_come_from_the_load_balancer_alone() -> None:
     incoming = {flow.name: flow for flow in flows("10.0.0.2") if flow.direction == "ingress"}
     assert set(incoming) == {"load-balancer", "metrics"}
-    (rule,) = [
-        policy for policy in policies("traefik", flows("10.0.0.2")) if policy["metadata"]["name"] == "load-balancer"
-    ]
-    assert rule["spec"]["ingress"] == [
-        {
-            "from": [{"ipBlock": {"cidr": "10.0.0.2/32"}}],
-            "ports": [{"protocol": "TCP", "port": 8000}, {"protocol": "TCP", "port": 8443}],
-        }
-    ]
+    assert rule_of(policies("traefik", flows("10.0.0.2")), "load-balancer") == {
+        "from": [{"ipBlock": {"cidr": "10.0.0.2/32"}}],
+        "ports": [{"protocol": "TCP", "port": 8000}, {"protocol": "TCP", "port": 8443}],
+    }
 
 
 @pytest.mark.parametrize(
@@ -200,10 +196,7 @@ def test_connections_come_from_the_load_balancer_alone() -> None:
     ],
 )
 def test_authentication_in_the_cluster_is_reached_in_its_namespace(address: str, to: dict[str, Any]) -> None:
-    (rule,) = [
-        each for each in policies("traefik", flows("10.0.0.2", address)) if each["metadata"]["name"] == "authentication"
-    ]
-    assert rule["spec"]["egress"] == [{"to": [to]}]
+    assert rule_of(policies("traefik", flows("10.0.0.2", address)), "authentication") == {"to": [to]}
 
 
 @pytest.mark.parametrize(
@@ -211,17 +204,14 @@ def test_authentication_in_the_cluster_is_reached_in_its_namespace(address: str,
     [("https://id.example.com/x", 443), ("http://id.example.com", 80), ("https://id.example.com:8443", 8443)],
 )
 def test_authentication_elsewhere_is_reached_on_its_port_alone(address: str, port: int) -> None:
-    (rule,) = [
-        each for each in policies("traefik", flows("10.0.0.2", address)) if each["metadata"]["name"] == "authentication"
-    ]
-    (egress,) = rule["spec"]["egress"]
+    egress = rule_of(policies("traefik", flows("10.0.0.2", address)), "authentication")
     assert egress["ports"] == [{"protocol": "TCP", "port": port}]
     assert egress["to"][0]["ipBlock"]["cidr"] == "0.0.0.0/0"
 
 
 def test_tenants_are_known_by_their_label() -> None:
-    (rule,) = [each for each in policies("traefik", flows("10.0.0.2")) if each["metadata"]["name"] == "tenants"]
-    assert rule["spec"]["egress"] == [{"to": [{"namespaceSelector": {"matchLabels": TENANT_NAMESPACES}}]}]
+    rule = rule_of(policies("traefik", flows("10.0.0.2")), "tenants")
+    assert rule == {"to": [{"namespaceSelector": {"matchLabels": TENANT_NAMESPACES}}]}
 
 
 @pytest.mark.parametrize(

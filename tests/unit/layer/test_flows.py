@@ -17,6 +17,7 @@ from components.layer import (
     to_api_server,
     within,
 )
+from tests.rules import all_rules
 
 Golden = Callable[[str, str], None]
 
@@ -27,7 +28,7 @@ FLOWS = [
     *within("peers", 7000),
     Flow("web", "egress", [INTERNET], [443], {"hetzner-platform/internet": "allowed"}),
     Flow("both", "ingress", [CONTROL_PLANE, Pods("x", {"app": "a"}), Addresses("192.0.2.1/32")], [80]),
-    Flow("everywhere", "ingress", [Pods(namespace_labels={})], [81], protocol="UDP"),
+    Flow("everywhere", "ingress", [Pods(namespace_labels={})], [81], protocols=("UDP", "TCP")),
     Flow("labelled", "egress", [Pods(namespace_labels={"tenancy": "tenant"})]),
 ]
 
@@ -37,28 +38,73 @@ def test_flows_become_the_policies_that_were_reviewed(golden: Golden) -> None:
 
 
 def test_a_namespace_without_flows_allows_names_and_nothing_else() -> None:
-    deny, dns = policies("orders", [])
+    deny, allowed = policies("orders", [])
     assert deny["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
-    assert [each["port"] for each in dns["spec"]["egress"][0]["ports"]] == [53, 53]
+    (rule,) = allowed["spec"]["egress"]
+    assert [(each["protocol"], each["port"]) for each in rule["ports"]] == [("UDP", 53), ("TCP", 53)]
+    assert allowed["spec"].keys() == {"podSelector", "policyTypes", "egress"}
 
 
-def test_machines_and_the_api_server_are_never_an_address_range() -> None:
-    cilium = [each for each in policies("orders", FLOWS) if each["kind"] == "CiliumNetworkPolicy"]
-    assert [each["metadata"]["name"] for each in cilium] == ["to-api-server", "webhooks", "both"]
-    assert cilium[0]["spec"]["egress"] == [
-        {"toEntities": ["kube-apiserver"], "toPorts": [{"ports": [{"port": "6443", "protocol": "TCP"}]}]}
+def test_what_is_for_the_same_pods_stands_in_one_policy_and_tells_why() -> None:
+    asked = {"hetzner-platform/databases": "allowed"}
+    other = {"app.kubernetes.io/name": "store", "app.kubernetes.io/component": "api"}
+    made = {
+        (each["kind"], each["metadata"]["name"]): each
+        for each in policies(
+            "orders",
+            [
+                Flow("callers", "ingress", [Pods("x"), CONTROL_PLANE], [80]),
+                Flow("to-postgres", "egress", [Addresses("192.0.2.1/32")], [5432], asked),
+                Flow("to-redis", "egress", [Addresses("192.0.2.1/32")], [6379], asked),
+                Flow("api", "ingress", [Pods("y")], [], other),
+            ],
+        )
+    }
+    assert [*made] == [
+        ("NetworkPolicy", "default-deny"),
+        ("NetworkPolicy", "allowed"),
+        ("CiliumNetworkPolicy", "allowed"),
+        ("NetworkPolicy", "allowed-databases"),
+        ("NetworkPolicy", "allowed-store-api"),
+    ]
+    everybody = made["NetworkPolicy", "allowed"]
+    assert everybody["metadata"]["annotations"] == {
+        "hetzner-platform/ingress": "callers",
+        "hetzner-platform/egress": "dns",
+    }
+    assert everybody["spec"]["policyTypes"] == ["Ingress", "Egress"]
+    databases = made["NetworkPolicy", "allowed-databases"]
+    assert databases["metadata"]["annotations"] == {"hetzner-platform/egress": "to-postgres, to-redis"}
+    assert [rule["ports"][0]["port"] for rule in databases["spec"]["egress"]] == [5432, 6379]
+    assert databases["spec"]["podSelector"] == {"matchLabels": asked}
+    assert made["NetworkPolicy", "allowed-store-api"]["spec"]["ingress"] == [
+        {"from": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "y"}}}]}
     ]
 
 
-def test_two_flows_of_one_name_are_refused() -> None:
-    with pytest.raises(ValueError, match="namespace orders: two flows are named 'metrics'"):
-        policies("orders", [from_prometheus(1), from_prometheus(2)])
+def test_sets_of_pods_that_would_share_a_name_are_refused() -> None:
+    one, other = ({"a": "store"}, {"b": "store"})
+    with pytest.raises(
+        ValueError, match="namespace orders: several sets of pods would have the policy 'allowed-store'"
+    ):
+        policies("orders", [Flow("x", "ingress", [Pods()], [], one), Flow("y", "ingress", [Pods()], [], other)])
 
 
-@pytest.mark.parametrize("name", ["default-deny", "dns"])
-def test_a_flow_cannot_take_the_place_of_a_default(name: str) -> None:
-    with pytest.raises(ValueError, match=f"two flows are named '{name}'"):
-        policies("orders", [Flow(name, "ingress", [Pods()])])
+def test_machines_and_the_api_server_are_never_an_address_range() -> None:
+    made = policies("orders", FLOWS)
+    cilium = {rule.flow: rule for rule in all_rules(made) if rule.policy["kind"] == "CiliumNetworkPolicy"}
+    assert cilium.keys() == {"to-api-server", "webhooks", "both"}
+    assert cilium["to-api-server"].policy["spec"]["egress"] == [
+        {"toEntities": ["kube-apiserver"], "toPorts": [{"ports": [{"port": "6443", "protocol": "TCP"}]}]}
+    ]
+    plain = {rule.flow for rule in all_rules(made) if rule.policy["kind"] == "NetworkPolicy"}
+    assert plain & cilium.keys() == {"both"}
+
+
+@pytest.mark.parametrize("name", ["metrics", "dns"])
+def test_two_flows_of_one_name_are_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=f"namespace orders: two flows are named '{name}'"):
+        policies("orders", [from_prometheus(1), Flow(name, "ingress", [Pods()])])
 
 
 def test_a_flow_with_nobody_is_refused_since_it_would_mean_everybody() -> None:

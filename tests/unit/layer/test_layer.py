@@ -52,7 +52,7 @@ def test_a_namespace_has_its_level_no_token_and_no_way_in_but_its_flows() -> Non
     }
     assert made["layer-system-default-account"].inputs["automountServiceAccountToken"] is False
     policies = {name for name in made if name.endswith("network-policy")}
-    assert policies == {f"layer-system-{flow}-network-policy" for flow in ("default-deny", "dns", "in")}
+    assert policies == {f"layer-system-{policy}-network-policy" for policy in ("default-deny", "allowed")}
 
 
 def test_a_release_comes_after_the_policies_of_its_namespace() -> None:
@@ -60,7 +60,7 @@ def test_a_release_comes_after_the_policies_of_its_namespace() -> None:
     assert before(made.values(), "layer-reloader") == {
         "layer-system-namespace",
         "layer-system-default-account",
-        *(f"layer-system-{flow}-network-policy" for flow in ("default-deny", "dns", "in")),
+        *(f"layer-system-{policy}-network-policy" for policy in ("default-deny", "allowed")),
     }
 
 
@@ -77,7 +77,7 @@ def test_a_layer_waits_for_the_end_of_the_one_below_and_each_part_for_the_one_be
     assert names(made["above-top-namespace"]) == {"below-reloader"}
     assert names(made["above-top-default-account"]) == {"above-top-namespace"}
     assert names(made["above-top-default-deny-network-policy"]) == {"above-top-default-account"}
-    assert names(made["above-top-dns-network-policy"]) == {"above-top-default-deny-network-policy"}
+    assert names(made["above-top-allowed-network-policy"]) == {"above-top-default-deny-network-policy"}
 
 
 def test_parts_that_are_made_abreast_wait_for_what_came_before_and_the_next_for_them_all() -> None:

@@ -19,6 +19,7 @@ from sandbox import inprocess
 from sandbox.deployment import Deployment, DeploymentFailed
 from sandbox.plugins.values import Secret
 from tests import upstream
+from tests.rules import flow_names, rule_of
 from tests.unit.certificates.test_certificates import strict
 from tests.waiting import before
 
@@ -264,17 +265,13 @@ def test_every_name_that_the_servers_are_asked_by_stands_in_their_certificate() 
     ids=["in the cluster", "on an address"],
 )
 def test_the_operator_reaches_its_engine_and_nothing_else(engine: Vault, allowed: dict[str, Any]) -> None:
-    (policy,) = [
-        each for each in policies("external-secrets", operator_flows(engine)) if each["metadata"]["name"] == "to-engine"
-    ]
-    assert policy["spec"]["egress"] == [{"to": [allowed], "ports": [{"protocol": "TCP", "port": 8200}]}]
+    made = policies("external-secrets", operator_flows(engine))
+    assert rule_of(made, "to-engine") == {"to": [allowed], "ports": [{"protocol": "TCP", "port": 8200}]}
+    assert flow_names(made) == {"dns", "to-api-server", "webhooks", "metrics", "to-engine"}
 
 
 def test_aws_is_the_internet_without_what_is_private() -> None:
-    (policy,) = [
-        each for each in policies("external-secrets", operator_flows(AWS)) if each["metadata"]["name"] == "to-engine"
-    ]
-    (peer,) = policy["spec"]["egress"][0]["to"]
+    (peer,) = rule_of(policies("external-secrets", operator_flows(AWS)), "to-engine")["to"]
     assert peer["ipBlock"]["cidr"] == "0.0.0.0/0"
     assert "10.0.0.0/8" in peer["ipBlock"]["except"]
 

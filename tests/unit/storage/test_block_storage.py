@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from components.layer import chart_values, mebibytes, millicores, policies, workloads
+from components.layer.requests import listed
 from components.problem import ProblemsError
 from components.storage import CLOUD_VOLUMES, BlockStorage
 from components.storage.block_storage import (
@@ -78,6 +79,19 @@ def test_there_is_one_default_class_and_claims_that_go_leave_their_volumes(layer
     longhorn = values(layer, "longhorn")["persistence"]
     assert (longhorn["defaultClass"], longhorn["reclaimPolicy"]) == (True, "Retain")
     assert longhorn["volumeBindingMode"] == "WaitForFirstConsumer"
+
+
+def test_a_volume_has_two_replicas_whichever_way_it_is_made(layer: Recording) -> None:
+    longhorn = values(layer, "longhorn")
+    assert longhorn["persistence"]["defaultClassReplicaCount"] == 2, "of the class"
+    assert json.loads(longhorn["defaultSettings"]["defaultReplicaCount"]) == {"v1": "2"}, "of a volume without a class"
+
+
+def test_pods_that_attach_cloud_volumes_are_in_the_hosts_network(layer: Recording) -> None:
+    """They ask the metadata address, which pods cannot reach."""
+    assert values(layer, "hcloud-csi")["node"]["hostNetwork"] is True
+    (node,) = (each for each in listed()["hcloud-csi"] if each["name"] == "hcloud-csi-node")
+    assert node["hostNetwork"] is True, "charts/workloads.yaml says otherwise"
 
 
 def test_disks_are_on_labelled_agents_but_every_agent_can_mount(layer: Recording) -> None:

@@ -9,6 +9,7 @@ from components.layer import Pods, policies, requests
 from components.problem import ProblemsError
 from components.storage import ObjectStore, TenantBucket, TenantBuckets
 from components.storage.object_store import OBJECT_STORE, store_flows
+from tests.rules import all_rules, rule_of
 from tests.unit.edge.recording import Recording, record
 from tests.waiting import before
 
@@ -188,21 +189,18 @@ def test_what_is_wrong_registers_nothing(kind: str, changes: dict[str, Any], key
     assert [problem.key for problem in problems.value.problems] == [key]
 
 
-def peers(policy: dict[str, Any]) -> Any:
-    return policy["spec"]["ingress"][0]["from"]
-
-
 def test_only_labelled_pods_reach_the_store() -> None:
-    made = {each["metadata"]["name"]: each for each in policies(OBJECT_STORE, store_flows(9000, silo=True))}
+    made = policies(OBJECT_STORE, store_flows(9000, silo=True))
     label = {"hetzner-platform/object-store": "allowed"}
-    assert peers(made["consumers"]) == [{"namespaceSelector": {}, "podSelector": {"matchLabels": label}}]
-    assert made["consumers"]["spec"]["ingress"][0]["ports"] == [{"protocol": "TCP", "port": 9000}]
-    assert [peer for peer in peers(made["within-in"]) if peer != {"podSelector": {}}] == []
+    consumers = rule_of(made, "consumers")
+    assert consumers["from"] == [{"namespaceSelector": {}, "podSelector": {"matchLabels": label}}]
+    assert consumers["ports"] == [{"protocol": "TCP", "port": 9000}]
+    assert rule_of(made, "within-in")["from"] == [{"podSelector": {}}]
 
 
 def test_the_store_goes_nowhere_but_to_itself() -> None:
-    made = [each for each in policies(OBJECT_STORE, store_flows(9000, silo=True)) if "egress" in each["spec"]]
-    assert {each["metadata"]["name"] for each in made} == {"dns", "within-out"}
+    made = all_rules(policies(OBJECT_STORE, store_flows(9000, silo=True)))
+    assert {rule.flow for rule in made if rule.direction == "egress"} == {"dns", "within-out"}
 
 
 def test_a_tenants_namespace_lets_out_to_the_stores_pods_alone() -> None:
