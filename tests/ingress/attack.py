@@ -22,6 +22,7 @@ from kubernetes import client, config, dynamic
 from components.ingress import CERTIFICATES, Ingress, authenticated
 from sandbox import inprocess
 from sandbox.machines.certificates import CLIENT, SERVER, Authority
+from tests.discovery import discovered
 from tests.sandbox.kubernetes.conftest import ControlPlane
 
 from .dump import RELEASE, Dump, Object, from_deployment
@@ -167,7 +168,7 @@ class World:
         """Make an object, once its kind is served."""
         deadline = time.monotonic() + SECONDS
         while True:
-            api = dynamic.DynamicClient(self._plane.api)
+            api = discovered(self._plane.api)
             try:
                 resource = api.resources.get(api_version=each["apiVersion"], kind=each["kind"])
                 api.create(resource, body=each, namespace=each["metadata"]["namespace"])

@@ -9,12 +9,12 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from kubernetes import dynamic
 from kubernetes.client import ApiClient
 from kubernetes.dynamic.exceptions import ResourceNotFoundError
 
 from sandbox.deployment import Deployment
 from sandbox.plugins.values import Secret
+from tests.discovery import discovered
 
 Object = dict[str, Any]
 Dump = dict[str, list[Object]]
@@ -44,7 +44,7 @@ OWN_KINDS: Mapping[str, str] = {"DaemonSet": "apps/v1", "ConfigMap": "v1", "Secr
 
 def load(client: ApiClient) -> Dump:
     """Read it from an API server; kinds that it does not know are empty."""
-    api = dynamic.DynamicClient(client)
+    api = discovered(client)
     made = {kind: _listed(api, kind, version, None) for kind, version in KINDS.items()}
     made |= {kind: _listed(api, kind, version, NAMESPACE) for kind, version in OWN_KINDS.items()}
     made[RELEASE] = [release for secret in made["Secret"] if (release := _release(secret)) is not None]

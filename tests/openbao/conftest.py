@@ -22,12 +22,13 @@ from kubernetes import client
 
 from components.secrets import openbao
 from sandbox.machines.certificates import CLIENT, SERVER, Authority, write_private
+from sandbox.machines.processes import mortal
 from tests.sandbox.kubernetes.conftest import ControlPlane, api, core, plane
 
 __all__ = ["api", "core", "plane"]
 
 ROOT = Path(__file__).resolve().parents[2]
-SECONDS = 60
+SECONDS = 120
 HOSTS = ("127.78.0.1", "127.78.0.2", "127.78.0.3")
 
 
@@ -48,7 +49,7 @@ def program() -> Path | None:
 
 
 def until(what: str, asked: Callable[[], bool], logs: Callable[[], str] = str) -> None:
-    """Asks every tenth of a second, for a minute at most."""
+    """Asks every tenth of a second, for two minutes at most."""
     deadline = time.monotonic() + SECONDS
     while not asked():
         assert time.monotonic() < deadline, f"{what}: not within {SECONDS} s\n{logs()}"
@@ -85,7 +86,9 @@ class Server:
             "INITIALIZE_DATA": str(self.data),
             "INITIALIZE_WRITTEN": str(written),
         }
-        return subprocess.Popen(["/bin/sh", openbao.SCRIPT], env=environment, stderr=subprocess.PIPE, text=True)
+        return subprocess.Popen(
+            [*mortal(), "/bin/sh", str(openbao.SCRIPT)], env=environment, stderr=subprocess.PIPE, text=True
+        )
 
     def start(self, configuration: dict[str, Any]) -> None:
         path = self.directory / f"server-{self.number}.json"
@@ -114,7 +117,10 @@ class Server:
             (self.directory / f"log-{self.number}").open("ab") as log,
         ):
             self.process = subprocess.Popen(
-                [self.bao, "server", f"-config={path}", f"-config={written}"], env=environment, stdout=audit, stderr=log
+                [*mortal(), str(self.bao), "server", f"-config={path}", f"-config={written}"],
+                env=environment,
+                stdout=audit,
+                stderr=log,
             )
 
     def stop(self) -> None:
@@ -242,7 +248,7 @@ def environment(bao: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     return {"PATH": f"{bao.parent}:{os.environ['PATH']}", "HOME": str(home)}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cluster(
     bao: Path,
     environment: dict[str, str],

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 import yaml
-from kubernetes import client, config, dynamic
+from kubernetes import client, config
 
 from components.secrets import Vault, openbao, store
+from tests.discovery import discovered
 
 from .conftest import Cluster
 
@@ -22,7 +23,7 @@ Acting = Callable[[str, str], client.CoreV1Api]
 @pytest.fixture(scope="module", autouse=True)
 def tenants(cluster: Cluster) -> None:
     """Two namespaces with all that they are given, but for the store itself, whose kind is not served here."""
-    kinds = dynamic.DynamicClient(cluster.core.api_client)
+    kinds = discovered(cluster.core.api_client)
     for namespace in (TENANT, OTHER):
         cluster.core.create_namespace({"metadata": {"name": namespace}})
         for manifest in store(Vault(openbao.ADDRESS, "PEM"), namespace, [f"{namespace}-developers"]):

@@ -12,7 +12,7 @@ from tests.sandbox.kubernetes.conftest import ControlPlane, api, core, kinds, pl
 __all__ = ["api", "core", "kinds", "plane", "roles"]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def roles(kinds: dynamic.DynamicClient) -> None:
     """The ClusterRoles of all personas."""
     made: Any = kinds.resources.get(api_version="rbac.authorization.k8s.io/v1", kind="ClusterRole")

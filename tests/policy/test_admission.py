@@ -2,6 +2,7 @@
 Gatekeeper.
 """
 
+import itertools
 import time
 from typing import Any
 
@@ -12,11 +13,12 @@ from kubernetes.client.exceptions import ApiException
 from components.layer import Flow, Pods, policies
 from components.policy import BREAK_GLASS_GROUP, admission, tenant_annotations, tenant_role_bindings
 from components.tenancy import tenant_flows
+from tests.discovery import discovered
 from tests.policy import suites
 from tests.policy.conftest import requests_of
 from tests.sandbox.kubernetes.conftest import ControlPlane
 
-WAIT_SECONDS = 30
+WAIT_SECONDS = 120
 TENANT, PLATFORM = "orders-production", "openbao"
 CASES = {case.name: case for case in suites.cases("TenantIngressRoute")}
 SAID = (
@@ -80,7 +82,7 @@ def _definition(group: str, kind: str, version: str) -> Any:
     }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def in_force(kinds: dynamic.DynamicClient, api: client.ApiClient, core: client.CoreV1Api) -> None:
     """The admission policies, and a tenant's namespace."""
     definitions = client.ApiextensionsV1Api(api)
@@ -113,20 +115,20 @@ def refused_soon(kinds: dynamic.DynamicClient, version: str, kind: str, thing: d
         time.sleep(0.1)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def routes(kinds: dynamic.DynamicClient, in_force: None) -> Any:
     """IngressRoutes, with the policy in force."""
     bad = CASES["another tenant's host"].object
     return refused_soon(kinds, "traefik.io/v1alpha1", "IngressRoute", bad, "tenant-hosts")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def synced(plane: ControlPlane, kinds: dynamic.DynamicClient, roles: None, in_force: None) -> Any:
     """NetworkPolicies as Argo CD writes them for a tenant, with the policy in force."""
     for manifest in tenant_role_bindings(TENANT, "production", {}):
         kind = kinds.resources.get(api_version=manifest["apiVersion"], kind=manifest["kind"])
         kind.create(body=manifest, namespace=TENANT)
-    asked = dynamic.DynamicClient(requests_of(plane, SYNC, ["system:authenticated"]))
+    asked = discovered(requests_of(plane, SYNC, ["system:authenticated"]))
     bad = NETWORK["out"].object
     return refused_soon(asked, "networking.k8s.io/v1", "NetworkPolicy", bad, "tenant-network-policies")
 
@@ -278,7 +280,7 @@ def test_who_breaks_the_glass_mends_network_policies(
         ("networking.k8s.io/v1", "NetworkPolicy", "out"),
         ("cilium.io/v2", "CiliumNetworkPolicy", "of Cilium"),
     ):
-        asked = dynamic.DynamicClient(requests_of(plane, "break-glass", [BREAK_GLASS_GROUP]))
+        asked = discovered(requests_of(plane, "break-glass", [BREAK_GLASS_GROUP]))
         made: Any = asked.resources.get(api_version=version, kind=kind)
         deadline = time.monotonic() + WAIT_SECONDS
         while said := refusal(made, NETWORK[name].object):
@@ -287,7 +289,7 @@ def test_who_breaks_the_glass_mends_network_policies(
             time.sleep(0.1)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def operated(plane: ControlPlane, kinds: dynamic.DynamicClient, in_force: None) -> Any:
     """Deployments as whoever mends them writes them, with the policy in force; and one of the platform's."""
     given: Any = kinds.resources.get(api_version="apps/v1", kind="Deployment")
@@ -296,7 +298,9 @@ def operated(plane: ControlPlane, kinds: dynamic.DynamicClient, in_force: None) 
     asked = _granted(plane, kinds, PLATFORM, "operator", rules)
     made = asked.resources.get(api_version="apps/v1", kind="Deployment")
     deadline = time.monotonic() + WAIT_SECONDS
-    while "platform-workloads" not in (said := _patched(made, {"template": {"spec": {"hostNetwork": True}}})):
+    # Each is another one: what was taken before the policy was in force would change nothing any more, and be taken for ever.
+    tried = ({"template": {"metadata": {"labels": {"tried": str(number)}}}} for number in itertools.count())
+    while "platform-workloads" not in (said := _patched(made, next(tried))):
         assert time.monotonic() < deadline, said
         time.sleep(0.1)
     return made
@@ -313,7 +317,7 @@ def _granted(
     ):
         made = kinds.resources.get(api_version="rbac.authorization.k8s.io/v1", kind=kind)
         made.create(body={"metadata": {"name": user}, **rest}, namespace=namespace)
-    return dynamic.DynamicClient(requests_of(plane, user, ["system:authenticated"]))
+    return discovered(requests_of(plane, user, ["system:authenticated"]))
 
 
 def _named_as(name: str) -> dict[str, Any]:

@@ -16,18 +16,19 @@ import pytest
 import yaml
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from kubernetes import client, config, dynamic
+from kubernetes import client, config
 
 from components.cluster import Oidc, user_data
 from components.cluster.machines import SERVERS, Machine
 from components.policy import BREAK_GLASS_GROUP, cluster_roles, persona_bindings, tenant_role_bindings
 from sandbox.machines.certificates import SERVER
 from sandbox.toolchain import find_tool
+from tests.discovery import discovered
 from tests.sandbox.kubernetes.conftest import HOST, ControlPlane
 from tests.unit.cluster.test_cloud_init import SECRETS, pool
 
 CLIENT_ID = "kubernetes"
-WAIT_SECONDS = 60
+WAIT_SECONDS = 120
 MISSING = [name for name in ("etcd", "kube-apiserver") if find_tool(name) is None]
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"{MISSING}: neither on PATH nor in the cache: `make toolchain`")
 
@@ -137,7 +138,7 @@ def trusting(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> It
     try:
         made.start()
         core = client.CoreV1Api(config.new_client_from_config_dict(yaml.safe_load(made.kubeconfig)))
-        kinds = dynamic.DynamicClient(core.api_client)
+        kinds = discovered(core.api_client)
         core.create_namespace({"metadata": {"name": "shop-production"}})
         for manifest in [
             *cluster_roles(),
@@ -160,7 +161,7 @@ PODS = "/api/v1/namespaces/{}/pods"
 def ask(trusting: Trusting, provider: Provider) -> Iterator[Ask]:
     """Asks with a token, or without one."""
     context = ssl.create_default_context(cafile=str(trusting.directory / "ca.crt"))
-    with httpx.Client(base_url=trusting.url, verify=context, trust_env=False) as asked:
+    with httpx.Client(base_url=trusting.url, verify=context, trust_env=False, timeout=60) as asked:
 
         def get(path: str, token: str | None = None) -> httpx.Response:
             return asked.get(path, headers={"Authorization": f"Bearer {token}"} if token else {})

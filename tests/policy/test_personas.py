@@ -16,7 +16,7 @@ from sandbox.machines.certificates import CLIENT
 from tests.policy.conftest import requests_of
 from tests.sandbox.kubernetes.conftest import ControlPlane
 
-WAIT_SECONDS = 30
+WAIT_SECONDS = 120
 PRODUCTION, STAGING, ANOTHER, PLATFORM = "shop-production", "shop-staging", "bank-production", "traefik"
 GROUPS = {"shop": {"admin": ["shop-admins"], "developer": ["shop-developers"], "viewer": ["shop-viewers"]}}
 PERSONAS = {
@@ -42,7 +42,7 @@ SYNC = f"system:serviceaccount:{PRODUCTION}:argocd-sync"
 Review = Callable[..., bool]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def platform(kinds: dynamic.DynamicClient, core: client.CoreV1Api, roles: None) -> None:
     """Namespaces of two tenants and of the platform, with all roles and bindings."""
     for name in (PRODUCTION, STAGING, ANOTHER, *OPERATED_NAMESPACES):
@@ -59,12 +59,12 @@ def platform(kinds: dynamic.DynamicClient, core: client.CoreV1Api, roles: None) 
         kind.create(body=manifest, namespace=manifest["metadata"].get("namespace"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def may(plane: ControlPlane, platform: None) -> Iterator[Review]:
     """Asks the API server's own authorizer; thousands of times, so without the official client's models."""
     context = ssl.create_default_context(cafile=str(plane.directory / "ca.crt"))
     context.load_cert_chain(plane.directory / "admin.crt", plane.directory / "admin.key")
-    with httpx.Client(base_url=plane.url, verify=context, trust_env=False) as asked:
+    with httpx.Client(base_url=plane.url, verify=context, trust_env=False, timeout=60) as asked:
 
         def allowed(user: str, groups: list[str], attributes: dict[str, str]) -> bool:
             body = {

@@ -132,7 +132,7 @@ def workload(name: str, spec: Object | None = None, **more: Any) -> Object:
     return {"metadata": {"name": name}, "spec": {"selector": selector, "template": template, **more}}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     directory = tmp_path_factory.mktemp("cluster")
     options = Options(machines="full", tools=tools(), rate_limit=False)
@@ -223,7 +223,7 @@ def until(look: Callable[[], T], why: Callable[[], object], seconds: float = 120
     return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def defined(cluster: Cluster) -> Cluster:
     """The cluster, once it knows the kinds of the controllers that are stood in for."""
     charts = ("cert-manager", "trust-manager", "gatekeeper", "external-secrets")

@@ -1,10 +1,12 @@
 """A real etcd, kube-apiserver and kube-controller-manager on loopback; no kubelet, so tests write the status of pods."""
 
+import contextlib
 import socket
 import subprocess
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +16,36 @@ import yaml
 from kubernetes import client, config, dynamic
 
 from sandbox.machines.certificates import CLIENT, SERVER, Authority
+from sandbox.machines.processes import mortal
 from sandbox.plugins.package import Package
 from sandbox.plugins.packages import open_package
+from sandbox.plugins.packages.kubernetes import awaits, troubles
 from sandbox.toolchain import find_tool
+from tests.discovery import discovered
 
 from .played import NODE
 
 HOST = "127.76.0.1"
-START_SECONDS = 60
+START_SECONDS = 120
+SECONDS = 120
+"""For what comes about by itself: long on a busy machine, and over as soon as it is there."""
 
 
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind((HOST, 0))
-        return int(found.getsockname()[1])
+def free_ports(number: int) -> list[int]:
+    """As many that differ."""
+    with contextlib.ExitStack() as held:
+        found = [held.enter_context(socket.socket()) for _ in range(number)]
+        for each in found:
+            each.bind((HOST, 0))
+        return [int(each.getsockname()[1]) for each in found]
+
+
+def eventually(holds: Callable[[], bool], seconds: float = SECONDS) -> None:
+    """Wait until it holds."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, f"did not hold within {seconds} s"
+        time.sleep(0.1)
 
 
 class ControlPlane:
@@ -40,7 +58,8 @@ class ControlPlane:
         self._authority.issue(directory / "server", "kube-apiserver", usages=(SERVER,), names=(HOST,))
         self._authority.issue(directory / "admin", "admin", usages=(CLIENT,), organization="system:masters")
         self._authority.issue(directory / "accounts", "accounts")
-        self.url = f"https://{HOST}:{free_port()}"
+        port, *self._etcd = free_ports(3)
+        self.url = f"https://{HOST}:{port}"
 
     @property
     def kubeconfig(self) -> str:
@@ -67,8 +86,8 @@ class ControlPlane:
         )
 
     def start(self) -> None:
-        here, etcd = self.directory, f"http://{HOST}:{free_port()}"
-        peers = f"http://{HOST}:{free_port()}"
+        here = self.directory
+        etcd, peers = (f"http://{HOST}:{port}" for port in self._etcd)
         self._run(
             "etcd",
             *(f"--data-dir={here / 'data'}", f"--listen-client-urls={etcd}", f"--advertise-client-urls={etcd}"),
@@ -104,7 +123,8 @@ class ControlPlane:
 
     def _run(self, name: str, *arguments: str) -> None:
         with (self.directory / f"{name}.log").open("wb") as log:
-            process = subprocess.Popen([self._binaries[name], *arguments], stdout=log, stderr=log, cwd=self.directory)
+            command = [*mortal(), str(self._binaries[name]), *arguments]
+            process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.directory)
         self._processes.append(process)
 
     def _wait(self, path: str) -> None:
@@ -133,7 +153,7 @@ class ControlPlane:
             process.wait()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     binaries: dict[str, Path] = {}
     for name in ("etcd", "kube-apiserver", "kube-controller-manager"):
@@ -149,30 +169,30 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
         started.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def api(plane: ControlPlane) -> client.ApiClient:
     """The official client, as somebody else uses it beside the provider."""
     return config.new_client_from_config_dict(yaml.safe_load(plane.kubeconfig))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def kinds(api: client.ApiClient) -> dynamic.DynamicClient:
-    return dynamic.DynamicClient(api)
+    return discovered(api)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def core(api: client.ApiClient) -> client.CoreV1Api:
     return client.CoreV1Api(api)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def helm() -> None:
     """Without Helm these tests have nothing to run."""
     if find_tool("helm") is None:
         pytest.skip("helm is neither on PATH nor in the cache: `make toolchain` gets it")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def node(core: client.CoreV1Api) -> None:
     """Where pods are."""
     core.create_node({"metadata": {"name": NODE}})
@@ -201,3 +221,72 @@ def opened(plane: ControlPlane) -> Callable[..., Package]:
 @pytest.fixture
 def provider(opened: Callable[..., Package]) -> Package:
     return opened()
+
+
+@pytest.fixture
+def heard(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Lets a release that did not become ready be asked why until the cluster says it: Helm's time is short, the cluster's own is not."""
+
+    def until(words: str, times: int = 1) -> None:
+        look = troubles.of_release
+
+        def patiently(*arguments: Any) -> list[str]:
+            found: list[str] = []
+
+            def is_said() -> bool:
+                found[:] = look(*arguments)
+                return sum(words in each for each in found) == times
+
+            eventually(is_said)
+            return found
+
+        monkeypatch.setattr(troubles, "of_release", patiently)
+
+    return until
+
+
+@dataclass
+class _Clock:
+    """Stands still until it is told otherwise."""
+
+    now: float = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def over_when(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], bool]], None]:
+    """Lets the time for which an object is waited end with the first look at a cluster that is as the test wants it."""
+    condition_of = awaits.condition_of
+
+    def ends(holds: Callable[[], bool]) -> None:
+        clock, seen = _Clock(), False
+
+        def observed(manifest: Any) -> awaits.Condition:
+            condition = condition_of(manifest)
+            assert condition is not None
+
+            def look(at: awaits.Look) -> str:
+                nonlocal seen
+                # The object was asked for before; only what held before that as well is certain to be in the answer.
+                held, seen = seen, seen or holds()
+                missing = condition(at)
+                if held:
+                    clock.now = float("inf")
+                return missing
+
+            return look
+
+        monkeypatch.setattr(awaits, "time", clock)
+        monkeypatch.setattr(awaits, "condition_of", observed)
+
+    return ends
+
+
+@pytest.fixture
+def closed() -> Iterator[str]:
+    """``<host>:<port>`` where nobody listens, and nobody else comes to listen meanwhile."""
+    with socket.socket() as held:
+        held.bind((HOST, 0))
+        yield f"{HOST}:{held.getsockname()[1]}"

@@ -11,14 +11,16 @@ from kubernetes import client, dynamic
 from kubernetes.client.exceptions import ApiException
 
 from tests import upstream
+from tests.discovery import discovered
 from tests.ingress.checker import Expected, load, violations
-from tests.ingress.dump import RELEASE, Dump, Object
+from tests.ingress.dump import RELEASE, TRAEFIK, Dump, Object
 from tests.ingress.objects import BALANCER, authority_of, deployment, dump_of, route, tenants
+
+from .conftest import eventually
 
 pytestmark = pytest.mark.engine
 
 GROUP = "traefik.io"
-SECONDS = 30
 CUSTOM = [each for each in tenants() if each["apiVersion"].startswith(GROUP)]
 
 
@@ -37,27 +39,21 @@ def kinds(api: client.ApiClient) -> Iterator[dynamic.DynamicClient]:
         if definition["spec"]["group"] == GROUP:
             extensions.create_custom_resource_definition(definition)
             names.append(definition["metadata"]["name"])
-    for name in names:
-        established(extensions, name)
-    yield dynamic.DynamicClient(api)
+    served = discovered(api)
+    # A kind is served a moment after its definition says so.
+    eventually(lambda: all(is_served(served, each["kind"]) for each in CUSTOM))
+    yield served
     for name in names:
         extensions.delete_custom_resource_definition(name)
 
 
-def established(extensions: client.ApiextensionsV1Api, name: str) -> None:
-    from kubernetes import watch
-
-    def is_served(definition: client.V1CustomResourceDefinition) -> bool:
-        conditions = (definition.status and definition.status.conditions) or []
-        return any(each.type == "Established" and each.status == "True" for each in conditions)
-
-    field = f"metadata.name={name}"
-    for event in watch.Watch().stream(
-        extensions.list_custom_resource_definition, field_selector=field, timeout_seconds=SECONDS
-    ):
-        if is_served(event["object"]):
-            return
-    pytest.fail(f"{name} is not served after {SECONDS} s")
+def is_served(kinds: dynamic.DynamicClient, kind: str) -> bool:
+    kinds.resources.invalidate_cache()
+    try:
+        kinds.get(kinds.resources.get(api_version=TRAEFIK, kind=kind))
+    except (dynamic.exceptions.NotFoundError, dynamic.exceptions.ResourceNotFoundError):
+        return False
+    return True
 
 
 @pytest.fixture(scope="module")
