@@ -1,7 +1,6 @@
 """Creations and updates end when objects are ready, as their real controllers say; pods are played by a stand-in."""
 
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +10,7 @@ from kubernetes import client
 from sandbox.plugins.package import Package, PartiallyCreated, ProviderError, Target
 from sandbox.plugins.packages.kubernetes import awaits
 
+from .conftest import SECONDS, eventually
 from .played import FAILS, PULLS, RUNS, SUCCEEDS, pods
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("node")]
@@ -44,13 +44,18 @@ def images(core: client.CoreV1Api, namespace: str) -> set[str]:
     return {pod.spec.containers[0].image for pod in core.list_namespaced_pod(namespace).items}
 
 
-def eventually(holds: Callable[[], bool], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, f"did not hold within {seconds} s"
-        time.sleep(0.1)
+def waiting(core: client.CoreV1Api, namespace: str) -> set[str]:
+    """Why containers wait."""
+    statuses = [each.status.container_statuses or [] for each in core.list_namespaced_pod(namespace).items]
+    return {each.state.waiting.reason for several in statuses for each in several if each.state.waiting}
 
 
+def is_seen(found: Any) -> bool:
+    """Whether its controller has seen its latest version."""
+    return (found.status.observed_generation or 0) >= found.metadata.generation
+
+
+Over = Callable[[Callable[[], bool]], None]
 DEPLOYMENT = Target("kubernetes:apps/v1:Deployment", "it")
 
 
@@ -68,8 +73,15 @@ def test_a_deployment_waits_for_its_pods_and_then_for_those_of_the_new_version(
 
 
 def test_a_deployment_that_is_not_ready_in_time_is_recorded_and_told(
-    provider: Package, core: client.CoreV1Api, namespace: str
+    provider: Package, core: client.CoreV1Api, api: client.ApiClient, namespace: str, over_when: Over
 ) -> None:
+    apps = client.AppsV1Api(api)
+    over_when(
+        lambda: (
+            waiting(core, namespace) == {"ImagePullBackOff"}
+            and is_seen(apps.read_namespaced_deployment("it", namespace))
+        )
+    )
     with pods(core, namespace, PULLS), pytest.raises(PartiallyCreated) as failed:
         make(provider, "apps/v1:Deployment", workload(namespace, timeoutSeconds="2"))
     assert failed.value.id == f"{namespace}/it"
@@ -109,17 +121,17 @@ def test_a_wait_ends_when_the_object_is_deleted(
         except ProviderError as error:
             failures.append(error)
 
-    waiting = threading.Thread(target=create)
-    waiting.start()
-    deadline = time.monotonic() + 20
-    while not core.list_namespaced_pod(namespace).items:
-        assert time.monotonic() < deadline
+    creating = threading.Thread(target=create)
+    creating.start()
+    eventually(lambda: bool(core.list_namespaced_pod(namespace).items))
     client.AppsV1Api(api).delete_namespaced_deployment("it", namespace, propagation_policy="Background")
-    waiting.join(timeout=20)
+    creating.join(timeout=SECONDS)
     assert [str(each).rpartition(": ")[2] for each in failures] == ["it was deleted meanwhile"]
 
 
-def test_a_stateful_set_waits_for_each_of_its_pods(provider: Package, core: client.CoreV1Api, namespace: str) -> None:
+def test_a_stateful_set_waits_for_each_of_its_pods(
+    provider: Package, core: client.CoreV1Api, api: client.ApiClient, namespace: str, over_when: Over
+) -> None:
     target = Target("kubernetes:apps/v1:StatefulSet", "it")
     old, new = (
         workload(namespace, replicas=2, serviceName="it"),
@@ -135,11 +147,16 @@ def test_a_stateful_set_waits_for_each_of_its_pods(provider: Package, core: clie
         != made.outputs["status"]["updateRevision"]
     )
     more = workload(namespace, "two", replicas=3, serviceName="it", timeoutSeconds="1")
+    over_when(lambda: is_seen(client.AppsV1Api(api).read_namespaced_stateful_set("it", namespace)))
     with pytest.raises(PartiallyCreated, match="2 of 3 replicas are ready"):
         provider.update(target, made.id, new, more, told, preview=False)
 
 
-def test_a_daemon_set_waits_for_every_node(provider: Package, core: client.CoreV1Api, namespace: str) -> None:
+def test_a_daemon_set_waits_for_every_node(
+    provider: Package, core: client.CoreV1Api, api: client.ApiClient, namespace: str, over_when: Over
+) -> None:
+    apps = client.AppsV1Api(api)
+    over_when(lambda: apps.read_namespaced_daemon_set("it", namespace).status.desired_number_scheduled == 1)
     with pytest.raises(PartiallyCreated, match="numberAvailable is 0 of 1"):
         make(provider, "apps/v1:DaemonSet", workload(namespace, timeoutSeconds="2"))
     with pods(core, namespace, RUNS):
@@ -187,17 +204,23 @@ def test_a_service_waits_for_ready_pods_and_for_its_load_balancer(
     assert provider.read(target, f"{namespace}/balanced", inputs, {}) is not None
 
 
-def test_a_service_whose_pods_are_not_ready_waits(provider: Package, core: client.CoreV1Api, namespace: str) -> None:
+def test_a_service_whose_pods_are_not_ready_waits(
+    provider: Package, core: client.CoreV1Api, namespace: str, over_when: Over
+) -> None:
     make(provider, "apps/v1:Deployment", workload(namespace, skipAwait="true"))
     unready = RUNS | {"conditions": [{"type": "Ready", "status": "False"}]}
     spec = {"selector": {"app": "it"}, "ports": [{"port": 80}]}
     with pods(core, namespace, unready):
-        deadline = time.monotonic() + 20
-        while not any(pod.status.pod_ip for pod in core.list_namespaced_pod(namespace).items):
-            assert time.monotonic() < deadline
+        over_when(lambda: are_not_ready(core, namespace))
         metadata = given(namespace, timeoutSeconds="3")
         with pytest.raises(PartiallyCreated, match="some of the Pods that it selects are not ready"):
             make(provider, "core/v1:Service", {"metadata": metadata, "spec": spec})
+
+
+def are_not_ready(core: client.CoreV1Api, namespace: str) -> bool:
+    """Whether the Service's endpoints are known, and none of them is ready."""
+    found = core.list_namespaced_endpoints(namespace).items
+    return any(subset.not_ready_addresses for each in found for subset in each.subsets or [])
 
 
 @pytest.mark.parametrize("spec", [{"clusterIP": "None", "selector": {"app": "none"}}, {"ports": [{"port": 80}]}])

@@ -1,6 +1,7 @@
 """Stand-ins on the sandbox's own machines: real scheduler, pods in name, claims bound; Helm waits for all of it."""
 
 from base64 import b64encode
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from sandbox.plugins.package import Package, PartiallyCreated
 from sandbox.plugins.packages import open_package
 
 from ..controllers.conftest import NAMESPACES, Cluster, cluster
+from .conftest import SECONDS
 from .test_stand_ins import RELEASE, given
 
 __all__ = ["cluster"]
@@ -40,7 +42,7 @@ def provider(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Pack
     return package
 
 
-def install(package: Package, chart: str, namespace: str, timeout: int = 60, **values: Any) -> Any:
+def install(package: Package, chart: str, namespace: str, timeout: int = SECONDS, **values: Any) -> Any:
     inputs = {**given(chart, namespace), "skipAwait": False, "disableWebhooks": False, "timeout": timeout}
     inputs["values"] = merged(inputs["values"], values)
     checked = package.check(RELEASE, inputs)
@@ -63,7 +65,10 @@ def test_claims_of_a_stand_in_are_bound_to_volumes_of_the_cloud(provider: Packag
     assert claim["spec"]["volumeName"] in {each.name for each in cluster.client.volumes.get_all()}
 
 
-def test_pods_without_room_are_named_with_what_the_scheduler_says(provider: Package, cluster: Cluster) -> None:
+def test_pods_without_room_are_named_with_what_the_scheduler_says(
+    provider: Package, cluster: Cluster, heard: Callable[..., None]
+) -> None:
+    heard("pod vault-1: [Unschedulable]")
     cluster.namespace("of-vault")
     # Three that must not share a machine, and one server.
     with pytest.raises(PartiallyCreated, match=r"pod vault-1: \[Unschedulable\] 0/4 nodes are available"):

@@ -60,7 +60,7 @@ def remove(package: Package, made: Any) -> None:
     package.delete(RELEASE, made.id, {**made.outputs, "skipAwait": False})
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def restricted(core: client.CoreV1Api) -> str:
     """A namespace whose pods must keep the strictest level."""
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
@@ -76,11 +76,10 @@ def test_the_stand_in_of_every_pinned_chart_is_accepted_and_keeps_its_level_of_s
     assert made.outputs["status"]["status"] == "deployed"
     assert (made.outputs["status"]["chart"], made.outputs["status"]["version"]) == (chart, PINS[chart]["version"])
     for entry in LISTED[chart]:
-        listed = f"{entry['kind']}.apps/apps/v1"
-        if entry["name"] in made.outputs["resourceNames"].get(listed, []):
-            resource = kinds.resources.get(api_version="apps/v1", kind=entry["kind"])
-            template = resource.get(entry["name"], namespace=namespace).to_dict()["spec"]["template"]
-            assert is_accepted(core, restricted, template) == (entry.get("security", "restricted") == "restricted")
+        assert entry["name"] in made.outputs["resourceNames"][f"{entry['kind']}.apps/apps/v1"]
+        resource = kinds.resources.get(api_version="apps/v1", kind=entry["kind"])
+        template = resource.get(entry["name"], namespace=namespace).to_dict()["spec"]["template"]
+        assert is_accepted(core, restricted, template) == (entry.get("security", "restricted") == "restricted")
     remove(provider, made)
 
 
