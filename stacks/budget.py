@@ -14,7 +14,7 @@ from components.problem import Problem
 from . import layer_charts
 from .checks import machines, numbers
 from .models import AutoscaledPool, CloudPool, Prices, Region, RobotPool
-from .nodes import gpu_pools
+from .nodes import gpu_pools, is_closed
 from .settings import Settings
 from .tenant_checks import Offer
 
@@ -30,7 +30,10 @@ CONTROL_PLANE_MEMORY: Final = 1536
 
 @dataclass(frozen=True)
 class Machine:
-    """What a machine offers to pods: millicores and MiB."""
+    """What a machine offers to pods: millicores and MiB.
+
+    A ``closed`` one has a taint that no pod tolerates but those of every machine: nothing else is placed there.
+    """
 
     name: str
     pool: str
@@ -39,6 +42,7 @@ class Machine:
     server: bool = False
     storage: bool = False
     gpu: bool = False
+    closed: bool = False
 
 
 @dataclass
@@ -87,7 +91,7 @@ class Budget:
     Args:
         region: Its name.
         rows: By layer.
-        offered: What servers, agents and GPU machines offer.
+        offered: What servers, agents and GPU machines offer; machines that are closed by a taint stand in no row.
         unplaced: Workloads that no machine has room for.
         unplaced_without_agent: The same with the largest agent gone, those that must not share a machine aside.
         left: What is left on the agents for tenants.
@@ -160,17 +164,20 @@ def offered(name: str, region: Region, prices: Prices) -> list[Machine]:
     found = [_cloud(f"{name}-{SERVERS}", each, prices, server=True) for each in _cloud_types(SERVERS, region, prices)]
     gpus = gpu_pools(region, prices)
     for pool, settings in region.pools.items():
+        own: list[Machine] = []
         if isinstance(settings, CloudPool):
-            found += [
+            own = [
                 replace(_cloud(f"{name}-{pool}", each, prices), storage=pool not in gpus, gpu=pool in gpus)
                 for each in _cloud_types(pool, region, prices)
             ]
         elif isinstance(settings, RobotPool) and settings.model in prices.robot_models:
             model = prices.robot_models[settings.model]
-            found += [
+            own = [
                 _machine(f"{name}-{pool}-{number}", pool, model.cores, model.memory_gb, gpu=pool in gpus)
                 for number in numbers(settings)
             ]
+        closed = is_closed(region, pool, settings, prices)
+        found += [replace(each, closed=closed) for each in own]
     return found
 
 
@@ -209,24 +216,25 @@ def budget(
         quotas: What tenants may request, all together.
     """
     there = offered(name, region, prices)
-    agents = [each for each in there if not each.server and not each.gpu]
+    agents = [each for each in there if _general(each)]
     # The largest, and of equal ones the first: losing it is the worst that can happen.
     lost = max(agents, key=lambda each: (each.memory, each.cpu), default=None)
     every = [workload for each in requested.values() for workload in each]
     rooms, unplaced = place(there, every)
     without = [each for each in there if each is not lost]
+    open_ = [each for each in there if not each.closed]
     rooms_without, unplaced_without = place(without, every, apart=False)
     return Budget(
         region=name,
-        rows=[_row(layer, each, there) for layer, each in requested.items()],
-        offered=_offer("offered", there),
+        rows=[_row(layer, each, open_) for layer, each in requested.items()],
+        offered=_offer("offered", open_),
         unplaced=unplaced,
         unplaced_without_agent=unplaced_without if lost else ["every agent: there is none"],
         left=_left(rooms),
         left_without_agent=_left(rooms_without),
         lost=lost.name if lost else "",
         quotas=quotas,
-        growing=_growing(name, region, agents),
+        growing=_growing(name, region, agents, prices),
         autoscaled=_autoscaled(region, prices),
     )
 
@@ -286,11 +294,16 @@ def _suits(workload: Workload, machine: Machine) -> bool:
         case "servers":
             return machine.server
         case "storage":
-            return machine.storage
+            return machine.storage and not machine.closed
         case "gpu":
-            return machine.gpu
+            return machine.gpu and not machine.closed
         case _:
-            return not machine.server and not machine.gpu
+            return _general(machine)
+
+
+def _general(machine: Machine) -> bool:
+    """Whether it takes pods that ask for no machine in particular."""
+    return not machine.server and not machine.gpu and not machine.closed
 
 
 def _row(layer: str, workloads: Sequence[Workload], there: Sequence[Machine]) -> Row:
@@ -326,22 +339,25 @@ def _total(label: str, rows: Sequence[Row]) -> Row:
 
 
 def _left(rooms: Iterable[_Room]) -> Sum:
-    free = [room for room in rooms if not room.machine.server and not room.machine.gpu]
+    free = [room for room in rooms if _general(room.machine)]
     return Sum(sum(room.cpu for room in free), sum(room.memory for room in free))
 
 
 def _autoscaled(region: Region, prices: Prices) -> Sum:
     total = Sum()
-    for pool in region.pools.values():
-        if isinstance(pool, AutoscaledPool) and pool.type in prices.server_types:
+    for name, pool in region.pools.items():
+        if not isinstance(pool, AutoscaledPool) or is_closed(region, name, pool, prices):
+            continue
+        if pool.type in prices.server_types:
             size = prices.server_types[pool.type]
             one = _machine("", "", size.cores, size.memory_gb)
             total += Sum(one.cpu * pool.max, one.memory * pool.max)
     return total
 
 
-def _growing(name: str, region: Region, agents: Sequence[Machine]) -> str:
-    pool = agents[0].pool if agents else next((each for each in region.pools), "general")
+def _growing(name: str, region: Region, agents: Sequence[Machine], prices: Prices) -> str:
+    open_ = (pool for pool, settings in region.pools.items() if not is_closed(region, pool, settings, prices))
+    pool = agents[0].pool if agents else next(open_, "general")
     return f"config/regions.yaml: {name}.pools.{pool}.nodes"
 
 

@@ -39,7 +39,7 @@ from .models import (
     SharedStack,
     Versions,
 )
-from .nodes import gpu_shares, node
+from .nodes import gpu_shares, node, repelling_taints
 from .problems import unknown
 from .settings import Settings, Sibling
 
@@ -351,12 +351,17 @@ def _load_balancer(name: str, region: Region, prices: Prices) -> Problems:
         return
     targets: MachineSettings | None = region.servers
     if balancer.targets != "servers":
-        pool = region.pools.get(balancer.targets)
-        targets = pool if isinstance(pool, CloudPool) else None
+        chosen = region.pools.get(balancer.targets)
+        targets = chosen if isinstance(chosen, CloudPool) else None
     if targets is None:
         pools = ["servers", *(pool for pool, each in region.pools.items() if isinstance(each, CloudPool))]
         yield unknown(f"{key}.targets", balancer.targets, pools, "pool of cloud servers")
         return
+    pool = SERVERS if targets is region.servers else balancer.targets
+    for taint in repelling_taints(region, pool, targets, prices):
+        problem = f"are machines with the taint {taint}, which keeps the ingress controller off: nothing would answer"
+        remedy = "choose other machines, or take the taint out"
+        yield Problem(f"{key}.targets", balancer.targets, problem, remedy)
     limit = prices.load_balancer_types[balancer.type].targets
     count = len(numbers(targets))
     if count > limit:

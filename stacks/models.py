@@ -25,7 +25,7 @@ class Node(Model):
     labels: dict[str, str] = {}
     """Node labels, beside ``hetzner-platform/pool``."""
     taints: list[str] = []
-    """Node taints, ``key=value:Effect``."""
+    """Node taints, ``key=value:Effect``. Pods tolerate the GPU machines' own alone, those of every machine aside."""
 
 
 class MachineSettings(Node):

@@ -1,5 +1,6 @@
 """What a pool's machines are as Kubernetes nodes: the labels and taints that people write, and those that follow."""
 
+import re
 from typing import Final
 
 from components.cluster import NodeArgs
@@ -36,6 +37,22 @@ def gpus_of(region: Region, prices: Prices) -> int:
     shares = gpu_shares(region, prices)
     pools = {name: pool for name, pool in region.pools.items() if isinstance(pool, CloudPool | RobotPool)}
     return sum(count * shares[name] * _machines(pools[name].nodes) for name, count in gpu_pools(region, prices).items())
+
+
+def repelling_taints(region: Region, pool: str, settings: Node, prices: Prices) -> list[str]:
+    """Taints of a pool that keep pods off its machines which do not tolerate them."""
+    taints = node(region, pool, settings, prices).get("taints", [])
+    return [taint for taint in taints if taint.endswith((":NoSchedule", ":NoExecute"))]
+
+
+def is_closed(region: Region, pool: str, settings: Node, prices: Prices) -> bool:
+    """Whether a taint keeps off all pods of the platform and of tenants but those that run on every machine.
+
+    GPU machines' own does not: who is meant to be there tolerates it.
+    """
+    tolerated = re.compile(rf"{GPU_LABEL}(=.*)?:NoSchedule") if pool in gpu_pools(region, prices) else None
+    taints = repelling_taints(region, pool, settings, prices)
+    return any(tolerated is None or not tolerated.fullmatch(taint) for taint in taints)
 
 
 def _machines(nodes: str) -> int:

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from components.cluster import AgentPool
 from sandbox.deployment import Deployment, Resource
 from sandbox.scratch import STACKS, dummy
+from stacks import region
 
 from .conftest import Runner
 from .invariants import (
@@ -301,6 +303,31 @@ def test_a_gpu_in_the_cloud_stands_where_it_is_drawn(runner: Runner) -> None:
     runner.edit("config/tenants.yaml", lambda tenants: tenants["ml"]["environments"]["production"]["quota"].pop("gpus"))
     gpu = runner.regions(change).run("prod", layers=False).named("fsn1-gpu-3", SERVER)
     assert gpu.inputs["networks"][0]["ip"] == "10.1.2.3"
+
+
+def test_a_cloud_pool_with_gpus_is_labelled_and_brings_the_layer(
+    runner: Runner, committed: dict[str, Deployment], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: dict[str, Any] = {}
+
+    def agent_pool(name: str, args: Any, *others: Any, **named: Any) -> AgentPool:
+        given[name] = args["node"]
+        return AgentPool(name, args, *others, **named)
+
+    def add(regions: Any) -> None:
+        regions["nbg1"]["pools"]["cards"] = {"kind": "cloud", "type": "ccx33", "nodes": "5", "gpus": 1}
+
+    monkeypatch.setattr(region, "AgentPool", agent_pool)
+    deployment = runner.regions(add).run("dr")
+    assert given["nbg1-cards"] == {
+        "labels": {"nvidia.com/gpu": "present"},
+        "taints": ["nvidia.com/gpu=present:NoSchedule"],
+    }
+    assert "nvidia.com/gpu" not in given["nbg1-general"]["labels"]
+    charts = {each.name for each in deployment.by_type(RELEASE)} - {
+        each.name for each in committed["dr"].by_type(RELEASE)
+    }
+    assert charts == {"nbg1-gpu-nvidia-device-plugin", "nbg1-gpu-dcgm-exporter"}
 
 
 def test_the_vswitch_subnet_exists_only_with_a_robot_pool(runner: Runner, committed: dict[str, Deployment]) -> None:

@@ -175,6 +175,18 @@ CASES: dict[str, list[tuple[str, Path_, object]]] = {
     "a type of a machine that is not there": [(REGIONS, ("fsn1", "pools", "general", "types"), {3: "cx43"})],
     "a wrong label key": [(REGIONS, ("fsn1", "pools", "general", "labels"), {"-tier": "a"})],
     "a wrong label": [(REGIONS, ("fsn1", "pools", "general", "labels"), {"tier": "a b"})],
+    "targets whose taint keeps the ingress controller off": [
+        (REGIONS, ("fsn1", "pools", "general", "taints"), ["dedicated=ingress:NoExecute"]),
+        (REGIONS, ("fsn1", "pools", "web"), {"kind": "cloud", "type": "cx43", "nodes": "5-7"}),
+        (REGIONS, ("fsn1", "load_balancer", "targets"), "general"),
+    ],
+    "targets with GPUs": [
+        (REGIONS, ("fsn1", "pools", "web"), {"kind": "cloud", "type": "cx43", "nodes": "5", "gpus": 1}),
+        (REGIONS, ("fsn1", "load_balancer", "targets"), "web"),
+    ],
+    "servers whose taint keeps the ingress controller off": [
+        (REGIONS, ("fsn1", "servers", "taints"), ["dedicated=control:NoSchedule", "slow:PreferNoSchedule"])
+    ],
     "a wrong taint": [(REGIONS, ("fsn1", "pools", "general", "taints"), ["gpu=true"])],
     "user_data of agents over 32 KiB": [(REGIONS, ("fsn1", "pools", "general", "labels"), many_labels(300))],
     "user_data of servers over 32 KiB": [(REGIONS, ("fsn1", "servers", "labels"), many_labels(110))],

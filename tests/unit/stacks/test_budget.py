@@ -11,8 +11,19 @@ from components.cluster import k3s
 from components.layer import Workload
 from stacks import budget as budgets
 from stacks import layer_charts
-from stacks.budget import Machine, Sum, budget, check_budget, place, region_budget, warn_of_budget
-from stacks.models import Prices, Region
+from stacks.budget import (
+    Budget,
+    Machine,
+    Sum,
+    budget,
+    check_budget,
+    offer,
+    offered,
+    place,
+    region_budget,
+    warn_of_budget,
+)
+from stacks.models import AutoscaledPool, CloudPool, Pool, Prices, Region
 from stacks.settings import Reader, Settings
 from tests.unit.stacks.edited import ROOT
 
@@ -117,3 +128,104 @@ def test_quotas_beyond_what_is_left_are_told(settings: Settings) -> None:
     said = list(warn_of_budget(found))
     assert len(said) == 1
     assert said[0].startswith("fsn1: tenants may request 1000.0 CPU, but with fsn1-general-1 lost 15.0 are left")
+
+
+# -- machines that are not for everybody
+
+
+def with_pools(settings: Settings, **pools: Pool) -> Region:
+    """The region fsn1 with three general machines, and these pools."""
+    region = settings.regions["fsn1"]
+    return region.model_copy(update={"pools": {"general": region.pools["general"], **pools}})
+
+
+def cloud(**changes: Any) -> CloudPool:
+    return CloudPool(kind="cloud", type="cx43", nodes="5-6", **changes)
+
+
+def budget_of(settings: Settings, region: Region) -> Budget:
+    requested = layer_charts.requested(region, settings.platform, settings.prices)
+    return budget("fsn1", region, settings.prices, requested)
+
+
+def test_a_pool_with_gpus_in_the_cloud_brings_the_layer_to_the_budget(settings: Settings) -> None:
+    without = layer_charts.requested(with_pools(settings), settings.platform, settings.prices)
+    assert without["gpu"] == []
+    region = with_pools(settings, cards=cloud(gpus=1))
+    brought = layer_charts.requested(region, settings.platform, settings.prices)["gpu"]
+    assert sorted(each.name for each in brought if each.on == "gpu") == [
+        "dcgm-exporter",
+        "nvidia-device-plugin",
+        "nvidia-device-plugin-gpu-feature-discovery",
+        "nvidia-device-plugin-node-feature-discovery-worker",
+    ]
+    daemons = [each for each in brought if each.on == "gpu"]
+    (row,) = (each for each in budget_of(settings, region).rows if each.layer == "gpu")
+    # On each of the pool's two machines.
+    assert row.gpu == Sum(2 * sum(each.cpu for each in daemons), 2 * sum(each.memory for each in daemons))
+
+
+def test_machines_with_gpus_offer_general_pods_nothing(settings: Settings) -> None:
+    plain, region = with_pools(settings), with_pools(settings, cards=cloud(gpus=1))
+    cards = [each for each in offered("fsn1", region, settings.prices) if each.pool == "cards"]
+    assert [(each.name, each.gpu, each.storage) for each in cards] == [
+        ("fsn1-cards-5", True, False),
+        ("fsn1-cards-6", True, False),
+    ]
+    before, after = budget("fsn1", plain, settings.prices, {}), budget("fsn1", region, settings.prices, {})
+    assert (after.left, after.left_without_agent, after.lost) == (before.left, before.left_without_agent, before.lost)
+    assert after.offered.agents == before.offered.agents
+    assert after.offered.gpu == Sum(sum(each.cpu for each in cards), sum(each.memory for each in cards))
+    # More than three general machines can take, and the two with GPUs could.
+    wanted = [deployment("app", 4, 5000, 100)]
+    assert budget("fsn1", region, settings.prices, {"app": wanted}).unplaced == ["app (3 of 4)"]
+    # A tenant's pod with a GPU may be larger than what general machines have left.
+    assert offer(after).cpu == offer(before).cpu + after.offered.gpu.cpu
+
+
+def test_machines_closed_by_a_taint_offer_nothing(settings: Settings) -> None:
+    plain, region = with_pools(settings), with_pools(settings, own=cloud(taints=["own=x:NoSchedule"]))
+    wanted = {"app": [deployment("app", 4, 5000, 100)]}
+    before, after = (budget("fsn1", each, settings.prices, wanted) for each in (plain, region))
+    assert before.unplaced == ["app (3 of 4)"]
+    assert after == before
+    # Were they open they would take the fourth.
+    open_ = with_pools(settings, own=cloud(taints=["own=x:PreferNoSchedule"]))
+    assert budget("fsn1", open_, settings.prices, wanted).unplaced == []
+
+
+def test_what_runs_on_every_machine_runs_on_closed_ones_too() -> None:
+    there = [Machine("own", "own", 100, 100, closed=True), *machines((1000, 1000))]
+    daemon = Workload("daemon", "DaemonSet", 0, 200, 10, "every")
+    general = Workload("general", "DaemonSet", 0, 200, 10)
+    assert place(there, [daemon, general])[1] == ["daemon (1 of 2)"]
+
+
+def test_what_is_for_machines_with_gpus_is_not_placed_on_closed_ones() -> None:
+    there = [Machine(name, name, 100, 100, gpu=True, closed=name == "own") for name in ("gpu", "own")]
+    _, missing = place(there, [Workload("daemon", "DaemonSet", 0, 200, 10, "gpu")])
+    assert missing == ["daemon (0 of 1)"]
+
+
+def test_closed_machines_with_gpus_offer_none(settings: Settings) -> None:
+    region = with_pools(settings, cards=cloud(gpus=1, taints=["own=x:NoExecute"]))
+    found = budget_of(settings, region)
+    assert found.offered.gpu == found.requested.gpu == Sum()
+
+
+def test_closed_autoscaled_machines_help_nobody(settings: Settings) -> None:
+    def more(**changes: Any) -> Sum:
+        burst = AutoscaledPool(kind="autoscaled", type="cx43", min=0, max=2, **changes)
+        return budget("fsn1", with_pools(settings, burst=burst), settings.prices, {}).autoscaled
+
+    assert more().cpu == 2 * 7500
+    assert more(taints=["own=x:NoSchedule"]) == Sum()
+
+
+def test_the_pool_to_grow_is_not_a_closed_one(settings: Settings) -> None:
+    region = with_pools(settings, other=cloud())
+    closed = region.pools["general"].model_copy(update={"taints": ["own=x:NoSchedule"]})
+    region = region.model_copy(update={"pools": {"general": closed, "other": region.pools["other"]}})
+    found = budget("fsn1", region, settings.prices, {"app": [deployment("app", 1, 100_000, 1)]})
+    assert found.lost == "fsn1-other-5"
+    assert [problem.key for problem in check_budget(found, region)] == ["fsn1.pools.other.nodes"]
