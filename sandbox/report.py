@@ -30,8 +30,8 @@ def _stack(name: str, stack: StackPreview, console: Console) -> None:
     if stack.addresses is not None:
         console.print(_addresses(stack.addresses))
     if stack.budget is not None:
-        console.print(_budget(stack.budget))
-        console.print(_verdict(stack.budget), highlight=False, soft_wrap=True)
+        console.print(budget_table(stack.budget))
+        console.print(verdict(stack.budget), highlight=False, soft_wrap=True)
     console.print(_cost(stack))
     for warning in stack.warnings:
         console.print(f"[yellow]warning:[/yellow] {warning}", highlight=False, soft_wrap=True)
@@ -97,7 +97,8 @@ def _addresses(plan: Mapping[str, object]) -> Table:
     return table
 
 
-def _budget(budget: Budget) -> Table:
+def budget_table(budget: Budget) -> Table:
+    """What each layer requests, what machines offer, and what is left: cores and GiB by kind of machine."""
     title = f"Requests of {budget.region} against what its machines offer, CPU / GiB"
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     table.add_column("layer")
@@ -118,7 +119,8 @@ def _sum(amount: Sum) -> str:
     return f"{amount.cpu / 1000:.2f} / {amount.memory / 1024:.1f}" if amount != Sum() else "-"
 
 
-def _verdict(budget: Budget) -> str:
+def verdict(budget: Budget) -> str:
+    """Whether it fits, also with one agent lost, and which pool to grow where it does not: one line."""
     cpu, memory = budget.shares
     return (
         f"Layers request {cpu:.0%} of the CPU and {memory:.0%} of the memory of servers and agents: {budget.verdict}."
