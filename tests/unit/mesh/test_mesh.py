@@ -228,6 +228,12 @@ def test_the_control_plane_waits_for_its_certificates_the_plugin_and_the_definit
     } <= names
 
 
+def test_proxies_rely_on_the_plugin_and_not_on_a_privileged_container(deployed: Deployment) -> None:
+    """Or no pod of a restricted namespace could be in the mesh."""
+    installed = deployed.named("fsn1-linkerd-control-plane", "kubernetes:helm.sh/v3:Release").inputs["values"]
+    assert installed["cniEnabled"] is True
+
+
 def test_the_chart_is_told_to_leave_certificates_and_trust_to_others() -> None:
     values = yaml.safe_load((VALUES / "linkerd-control-plane.yaml").read_text())
     assert values["identity"] == {"externalCA": True, "issuer": {"scheme": "kubernetes.io/tls"}}
