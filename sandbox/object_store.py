@@ -9,7 +9,9 @@ from typing import Final
 
 import httpx
 
-_START_SECONDS: Final = 15.0
+from .machines.processes import mortal
+
+_START_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 5.0
 _POLL_SECONDS: Final = 0.05
 
@@ -47,7 +49,7 @@ class ObjectStore:
         with os.fdopen(log, "wb") as file:
             try:
                 self._process = subprocess.Popen(
-                    [str(self._binary), "--host", "127.0.0.1", "--port", str(port)],
+                    [*mortal(), str(self._binary), "--host", "127.0.0.1", "--port", str(port)],
                     env={"PATH": os.environ.get("PATH", os.defpath)},
                     stdin=subprocess.DEVNULL,
                     stdout=file,

@@ -94,7 +94,7 @@ class Process:
 
 @cache
 def mortal() -> tuple[str, ...]:
-    """What makes a child end with its parent even when that is killed, where the system knows how."""
+    """What makes a child end with the thread that starts it, even when its process is killed, where the system knows how."""
     setpriv = shutil.which("setpriv")
     return (setpriv, "--pdeathsig", "KILL", "--") if setpriv else ()
 

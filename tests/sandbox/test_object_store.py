@@ -5,11 +5,11 @@ import datetime
 import hashlib
 import io
 import json
-import os
 import signal
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,9 @@ from minio.retention import COMPLIANCE, Retention
 from minio.versioningconfig import SUSPENDED, VersioningConfig
 
 from sandbox import object_store
+from sandbox.machines.processes import mortal
 from sandbox.object_store import ObjectStore, ObjectStoreError
-from sandbox.toolchain import find_tool
+from sandbox.toolchain import CHECKOUT, find_tool
 
 USER, PASSWORD = "EXAMPLEKEYADMIN00000", "labelled dummy"
 
@@ -69,8 +70,7 @@ def test_a_server_that_never_answers_is_stopped(tmp_path: Path, monkeypatch: pyt
     assert [process.returncode for process in started] == [-signal.SIGTERM]
 
 
-def test_a_server_that_does_not_listen_to_its_end_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    body = """
+REFUSES = """
 import http.server, os, pathlib, signal, sys
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 class Refuse(http.server.BaseHTTPRequestHandler):
@@ -79,7 +79,11 @@ class Refuse(http.server.BaseHTTPRequestHandler):
 pathlib.Path(__file__ + ".pid").write_text(str(os.getpid()))
 http.server.HTTPServer((sys.argv[2], int(sys.argv[4])), Refuse).serve_forever()
 """
-    binary = program(tmp_path / "server", body)
+"""A server that refuses everything, its end among that."""
+
+
+def test_a_server_that_does_not_listen_to_its_end_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    binary = program(tmp_path / "server", REFUSES)
     store = ObjectStore(binary, tmp_path / "store", USER, PASSWORD)
     store.start()
     pid = int(Path(f"{binary}.pid").read_text())
@@ -88,12 +92,38 @@ http.server.HTTPServer((sys.argv[2], int(sys.argv[4])), Refuse).serve_forever()
     assert not alive(pid)
 
 
+STARTS = """
+import pathlib, sys, time
+from sandbox.object_store import ObjectStore
+ObjectStore(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), "user", "password").start()
+print("started", flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(not mortal(), reason="the system does not know how")
+def test_a_server_ends_with_who_started_it_even_when_that_is_killed(tmp_path: Path) -> None:
+    binary = program(tmp_path / "server", REFUSES)
+    command = [sys.executable, "-c", STARTS, str(binary), str(tmp_path / "store")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=CHECKOUT) as starting:
+        assert starting.stdout is not None
+        assert starting.stdout.readline() == "started\n"
+        pid = int(Path(f"{binary}.pid").read_text())
+        assert alive(pid)
+        starting.kill()
+    deadline = time.monotonic() + 60
+    while alive(pid):
+        assert time.monotonic() < deadline, "it is still there"
+        time.sleep(0.05)
+
+
 def alive(pid: int) -> bool:
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        told = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
         return False
-    return True
+    # One that has ended may wait for somebody to ask how.
+    return told.rpartition(")")[2].split()[0] not in "ZX"
 
 
 # -- with moto
