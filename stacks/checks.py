@@ -144,9 +144,6 @@ def check_shared(block: SharedStack, settings: Settings) -> Problems:
 
 def _edge(key: str, block: SharedStack, settings: Settings) -> Problems:
     edge = block.cloudflare
-    if edge.origin == "tunnel":
-        problem = "leads nowhere: the ingress asks every client for a certificate, and a tunnel's connector has none"
-        yield Problem(f"{key}.origin", edge.origin, problem, "write origin: load_balancer; see docs/origin.md")
     servers = sum(len(numbers(region.servers)) for region in settings.regions.values())
     # IPv4 and IPv6 of the active region a name, or one CNAME to its tunnel.
     records = len(edge.hostnames) * (2 if edge.origin == "load_balancer" else 1) + servers

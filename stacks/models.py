@@ -349,7 +349,7 @@ class Cloudflare(Model):
     account_id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
     zone_id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
     origin: Literal["load_balancer", "tunnel"] = "load_balancer"
-    """How requests reach the active region; ``tunnel`` is refused as long as the ingress asks for certificates."""
+    """How requests reach the active region."""
     hostnames: Annotated[list[str], Field(min_length=1)]
     """Names below the zone that lead to the active region: ``@`` is the zone itself, ``*`` everything else."""
     custom_rules: list[CustomRule] = []

@@ -129,6 +129,8 @@ def _edge(
     ddos = ddos_override(cloudflare.ddos)
     if ddos is not None:
         args["ddos"] = ddos
+    if cloudflare.origin == "tunnel":
+        args["tunnel_service"] = TUNNEL_SERVICE
     generations = {
         name: block.secret_generations[name] for name in EDGE_GENERATIONS if name in block.secret_generations
     }
@@ -143,6 +145,10 @@ def _edge(
         },
         "tunnel_tokens": dict(edge.tunnel_tokens),
     }
+
+
+TUNNEL_SERVICE = "https://traefik.traefik.svc.cluster.local:443"
+"""Where a tunnel's connector passes requests on: the ingress controller inside the cluster."""
 
 
 def _addresses(reserved: ReservedAddresses) -> dict[str, pulumi.Output[str]]:

@@ -187,7 +187,6 @@ CASES: dict[str, list[tuple[str, Path_, object]]] = {
     "servers whose taint keeps the ingress controller off": [
         (REGIONS, ("fsn1", "servers", "taints"), ["dedicated=control:NoSchedule", "slow:PreferNoSchedule"])
     ],
-    "a tunnel to an ingress that asks its connector for a certificate": [(SHARED, ("cloudflare", "origin"), "tunnel")],
     "a wrong taint": [(REGIONS, ("fsn1", "pools", "general", "taints"), ["gpu=true"])],
     "user_data of agents over 32 KiB": [(REGIONS, ("fsn1", "pools", "general", "labels"), many_labels(300))],
     "user_data of servers over 32 KiB": [(REGIONS, ("fsn1", "servers", "labels"), many_labels(110))],
