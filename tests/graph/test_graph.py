@@ -353,3 +353,17 @@ def test_unavailable_types_are_warned_of_with_the_fallback(committed: dict[str, 
     warnings = [entry.message for entry in committed["prod"].diagnostics if entry.severity == "warning"]
     assert any("fsn1.servers.type: cx33" in text and "fsn1.servers.type: cpx32" in text for text in warnings)
     assert any("pools.general.type: cx43" in text and "cpx42" in text for text in warnings)
+
+
+def test_a_tunnel_that_nothing_ends_is_warned_of(committed: dict[str, Deployment], runner: Runner) -> None:
+    def change(stack: Any) -> None:
+        stack["config"]["hetzner-platform:stack"]["cloudflare"]["origin"] = "tunnel"
+
+    def told(deployment: Deployment) -> list[str]:
+        return [
+            each.message for each in deployment.diagnostics if "cloudflare.origin: tunnel leads nowhere" in each.message
+        ]
+
+    runner.edit("Pulumi.shared.yaml", change)
+    assert len(told(runner.run("shared"))) == 1
+    assert told(committed["shared"]) == []
