@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import ssl
 import subprocess
 import time
 from base64 import b64encode
@@ -85,6 +86,12 @@ class ControlPlane:
             }
         )
 
+    def serving(self) -> ssl.SSLContext:
+        """For a server at this host that the API server asks, such as a webhook."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.directory / "server.crt", self.directory / "server.key")
+        return context
+
     def start(self) -> None:
         here = self.directory
         etcd, peers = (f"http://{HOST}:{port}" for port in self._etcd)
@@ -128,8 +135,6 @@ class ControlPlane:
         self._processes.append(process)
 
     def _wait(self, path: str) -> None:
-        import ssl
-
         context = ssl.create_default_context(cafile=str(self.directory / "ca.crt"))
         context.load_cert_chain(self.directory / "admin.crt", self.directory / "admin.key")
         deadline = time.monotonic() + START_SECONDS

@@ -26,7 +26,7 @@ from ...package import (
 )
 from ...schema import schema_of
 from ...values import Properties, Unknown, contains, without_nulls
-from . import awaits, configuration, fields, objects, releases
+from . import awaits, configuration, fields, objects, releases, troubles
 from . import inputs as inputs_of
 from .cluster import ApiError, Cluster, Manifest, UnknownKindError, UnreachableError
 from .helm import Helm
@@ -158,7 +158,7 @@ class Kubernetes(Package):
         except ApiError as error:
             if error.status in (403, 404, 409) or (error.status == 400 and "dry" in str(error)):
                 return echoed
-            raise ProviderError(f"{_named(manifest)}: {error}") from error
+            raise ProviderError(f"{_named(manifest)}: {_explained(error, '')}") from error
         made.pop("status", None)
         return Created("", objects.outputs(target, inputs, made, ""))
 
@@ -393,7 +393,7 @@ def _explained(error: ApiError, manager: str) -> str:
         )
     if error.reason == "Conflict":
         return f"{manager} and another field manager want the same field to differ: {error}"
-    return str(error)
+    return troubles.of_webhook(str(error)) or str(error)
 
 
 def _place_of(manifest: Manifest) -> tuple[Any, Any]:

@@ -340,8 +340,8 @@ class Releases:
             )
             why = "; ".join(found) or "Helm does not say what it waited for"
             return f"was not ready within {_seconds(inputs)} s: {why}. Mend that and run again, or give it a longer timeout"
-        if "failed calling webhook" in said:
-            return f"a webhook does not answer: {said}. Its operator is not ready yet: look at its pods, then run again"
+        if told := troubles.of_webhook(said):
+            return told
         if "another operation" in said:
             place = f"{inputs['name']} --namespace {inputs['namespace']}"
             return (

@@ -44,6 +44,13 @@ def left_over(cluster: Cluster, namespace: str, made: Sequence[Manifest]) -> str
     return f"; still there: {', '.join(found[:_SHOWN])}" if found else ""
 
 
+def of_webhook(said: str) -> str:
+    """What to do about a refusal that came about because a webhook does not answer; empty for all others."""
+    if "failed calling webhook" not in said:
+        return ""
+    return f"a webhook does not answer: {said}. Its operator is not ready yet: look at its pods, then run again"
+
+
 def of_pod(pod: Manifest) -> str:
     """Why a pod is not ready; empty when it is, or is done."""
     status = cast("dict[str, Any]", pod.get("status") or {})
