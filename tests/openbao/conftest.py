@@ -65,6 +65,8 @@ class Server:
     bao: Path
     environment: dict[str, str]
     process: subprocess.Popen[bytes] | None = None
+    began: int = 0
+    """How long its log was when it was started."""
 
     @property
     def host(self) -> str:
@@ -111,10 +113,11 @@ class Server:
             "BAO_CLUSTER_ADDR": f"https://{self.host}:8201",
         }
         written = self.directory / f"written-{self.number}" / "initialize.json"
+        self.began = self._log.stat().st_size if self._log.exists() else 0
         # Standard output has the audit, standard error the log.
         with (
             (self.directory / f"audit-{self.number}.log").open("ab") as audit,
-            (self.directory / f"log-{self.number}").open("ab") as log,
+            self._log.open("ab") as log,
         ):
             self.process = subprocess.Popen(
                 [*mortal(), str(self.bao), "server", f"-config={path}", f"-config={written}"],
@@ -129,8 +132,13 @@ class Server:
             self.process.wait()
             self.process = None
 
+    @property
+    def _log(self) -> Path:
+        return self.directory / f"log-{self.number}"
+
     def log(self) -> str:
-        return (self.directory / f"log-{self.number}").read_text(errors="replace")[-20000:]
+        """What it has said since it was started."""
+        return self._log.read_bytes()[self.began :].decode(errors="replace")[-20000:]
 
 
 def listens(server: Server) -> bool:
@@ -148,6 +156,12 @@ class Cluster:
     plane: ControlPlane
     core: client.CoreV1Api
     decisions: list[str] = field(default_factory=list[str])
+    generation: int = 1
+    """Of the seal key."""
+
+    def configuration(self, *, previous: bool = False) -> dict[str, Any]:
+        """What its servers are started with."""
+        return openbao.configuration(len(HOSTS), self.generation, previous=previous)
 
     def __post_init__(self) -> None:
         import ssl
@@ -230,10 +244,6 @@ class Cluster:
         return "\n".join(server.log() for server in self.servers if server.process)
 
 
-def configuration(generation: int = 1, *, previous: bool = False) -> dict[str, Any]:
-    return openbao.configuration(len(HOSTS), generation, previous=previous)
-
-
 @pytest.fixture(scope="session")
 def bao() -> Path:
     found = program()
@@ -272,14 +282,16 @@ def cluster(
         for server in servers[1:]:
             _, said = server.decide().communicate(timeout=SECONDS)
             made.decisions.append(said)
-            server.start(configuration())
+            server.start(made.configuration())
             until(f"server {server.number} listens", lambda server=server: listens(server), made.logs)
         _, said = first.communicate(timeout=SECONDS)
         made.decisions.insert(0, said)
-        servers[0].start(configuration())
+        servers[0].start(made.configuration())
         for number in range(len(HOSTS)):
             until(f"server {number} unsealed", lambda number=number: made.unsealed(number), made.logs)
         until("its login answers", lambda: made.log_in("operator", "openbao", "operator").status_code == 200, made.logs)
+        # Before that, the store would not go on without the first of them.
+        until("three voters", lambda: len(made.voters()) == len(HOSTS), made.logs)
         yield made
     finally:
         for server in servers:
