@@ -229,6 +229,15 @@ class RegionCluster:
         # What upstream's own definitions are warned of is not ours.
         self.warnings.clear()
         self.until(lambda: wanted <= self._established(), why=lambda: sorted(wanted - self._established()))
+        # Each is served a moment after it says so.
+        for made in self.definitions:
+            self.until(lambda made=made: all(map(self._is_served, made.places)), why=lambda made=made: made.name)
+
+    def _is_served(self, place: str) -> bool:
+        group, _, plural = place.rpartition("/")
+        listed = self.asked.get(f"/apis/{group}")
+        known = listed.json()["resources"] if listed.status_code == 200 else []
+        return plural in {each["name"] for each in known} and self.asked.get(f"/apis/{place}").status_code == 200
 
     def _established(self) -> set[str]:
         found = self.items("apiextensions.k8s.io/v1", "CustomResourceDefinition")

@@ -52,7 +52,7 @@ def filled_regions(directory: Path) -> Iterator[dict[str, Filled]]:
         yield dict(zip(composed, each_of(_filled, up), strict=True))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def regions(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Filled]]:
     """Both regions, by name."""
     with filled_regions(tmp_path_factory.mktemp("platform")) as made:
@@ -68,19 +68,19 @@ def _filled(cluster: RegionCluster) -> Filled:
     return Filled(cluster, taken, tuple(cluster.warnings))
 
 
-@pytest.fixture(scope="session", params=REGIONS.values())
+@pytest.fixture(scope="package", params=REGIONS.values())
 def filled(request: pytest.FixtureRequest, regions: dict[str, Filled]) -> Filled:
     """Each of the regions."""
     return regions[request.param]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cluster(filled: Filled) -> RegionCluster:
     """Its cluster."""
     return filled.cluster
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def helm(cluster: RegionCluster) -> Package:
     """The provider's releases: real Helm, with stand-ins of upstream's charts."""
     package = open_package("kubernetes")
@@ -88,7 +88,7 @@ def helm(cluster: RegionCluster) -> Package:
     return package
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def services(cluster: RegionCluster, counted: None) -> Services:
     """Tenants' services, once they are installed."""
     del counted
@@ -98,16 +98,14 @@ def services(cluster: RegionCluster, counted: None) -> Services:
     return Services(cluster, program.path)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def counted(cluster: RegionCluster) -> None:
-    """Tenants' quotas count custom kinds too. The controller manager looks for new kinds every half a minute; a quota that
-    it counted before is counted anew within five minutes, or when it changes.
+    """Tenants' quotas are counted, custom kinds among what they count. The controller manager looks for new kinds every half a
+    minute; a quota that it counted before is counted anew within five minutes, or when it changes.
     """
-    served = {made.name for made in cluster.definitions}
 
     def uncounted(quota: Object) -> set[str]:
-        counts = {key for key in quota["spec"]["hard"] if key.removeprefix("count/") in served}
-        return counts - set(quota["status"].get("used", {}))
+        return set(quota["spec"]["hard"]) - set(quota["status"].get("used", {}))
 
     def all_counted() -> bool:
         waiting = [each for each in cluster.items("v1", "ResourceQuota") if uncounted(each)]

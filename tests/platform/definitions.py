@@ -65,6 +65,13 @@ class Made:
     def name(self) -> str:
         return str(self.manifest["metadata"]["name"])
 
+    @property
+    def places(self) -> list[str]:
+        """``<group>/<version>/<plural>`` of all versions that are served."""
+        spec = self.manifest["spec"]
+        served = [each["name"] for each in spec["versions"] if each["served"]]
+        return [f"{spec['group']}/{version}/{spec['names']['plural']}" for version in served]
+
 
 def custom_kinds(objects: Iterable[Object]) -> set[tuple[str, str]]:
     """Groups and kinds that somebody must define; those of constraints are Gatekeeper's to make."""

@@ -22,7 +22,7 @@ TRAEFIK = "traefik.io/v1alpha1"
 ACCOUNTS, GATEWAY = "accounts-production", "gateway-production"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def expected(cluster: RegionCluster) -> Expected:
     """The region's load balancer, and the CA that the stack ``shared`` made."""
     index = list(REGIONS.values()).index(cluster.region) + 1
@@ -31,14 +31,14 @@ def expected(cluster: RegionCluster) -> Expected:
     return Expected(str(AddressPlan(index).ingress_load_balancer), pulls["stringData"]["ca.crt"])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def release(cluster: RegionCluster) -> Object:
     """Inputs of Traefik's."""
     (found,) = (each for each in cluster.composition.releases() if each["name"] == "traefik")
     return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def installed(cluster: RegionCluster, release: Object, helm: Package, services: Services) -> Object:
     """Traefik's release and two tenants' services are there; what the provider says of the release."""
     checked = helm.check(RELEASE, release)

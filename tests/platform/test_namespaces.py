@@ -8,6 +8,9 @@ from .cluster import RegionCluster
 from .composition import Object
 from .pods import BASELINE_REFUSES, RESTRICTED_REFUSES, on_host, plain, pod
 
+# A quota that is not counted yet refuses every pod.
+pytestmark = pytest.mark.usefixtures("counted")
+
 LEVEL = "pod-security.kubernetes.io/enforce"
 PRODUCTION, STAGING = "accounts-production", "accounts-staging"
 VIOLATES = "violates PodSecurity"
