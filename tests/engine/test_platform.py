@@ -1,7 +1,7 @@
 """A region with everything that runs in it, on the real engine: up, no change, one release, one tenant at a time, destroy to nothing.
 
 The layers are installed by real Helm and placed by a real scheduler; charts of upstream are stand-ins. One story, in order.
-That a chart's repository does not answer is told by tests/sandbox/kubernetes/test_releases.py.
+That a chart's repository or a webhook does not answer is told by tests/sandbox/kubernetes/test_engine.py.
 """
 
 import base64
@@ -124,16 +124,27 @@ def test_every_release_is_deployed(platform: Project) -> None:
 
 def test_every_pod_was_placed_by_the_scheduler_and_runs(platform: Project) -> None:
     machines = set(platform.nodes("prod"))
-    pods = platform.cluster("prod").list_pod_for_all_namespaces(_request_timeout=30).items
+    # What no release waits for may still be on its way.
+    platform.eventually(lambda: unsettled(pods_of(platform)) == {}, seconds=180)
+    pods = pods_of(platform)
     assert {pod.spec.scheduler_name for pod in pods} == {"default-scheduler"}
     assert {pod.spec.node_name for pod in pods} == machines
-    phases = {f"{pod.metadata.namespace}/{pod.metadata.name}": pod.status.phase for pod in pods}
-    jobs = {f"{p.metadata.namespace}/{p.metadata.name}" for p in pods if owner(p) == "Job"}
-    assert {
-        name: phase for name, phase in phases.items() if phase != ("Succeeded" if name in jobs else "Running")
-    } == {}
     namespaces = {each["inputs"]["namespace"] for each in of_type(platform, RELEASE).values()}
     assert namespaces <= {pod.metadata.namespace for pod in pods}
+
+
+def pods_of(platform: Project) -> list[Any]:
+    """All of prod's cluster."""
+    return platform.cluster("prod").list_pod_for_all_namespaces(_request_timeout=30).items
+
+
+def unsettled(pods: list[Any]) -> dict[str, str]:
+    """Phases of those that do not run yet, or whose Job has not succeeded."""
+    return {
+        f"{pod.metadata.namespace}/{pod.metadata.name}": pod.status.phase
+        for pod in pods
+        if pod.status.phase != ("Succeeded" if owner(pod) == "Job" else "Running")
+    }
 
 
 def owner(pod: Any) -> str:
