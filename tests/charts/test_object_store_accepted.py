@@ -7,20 +7,19 @@ from kubernetes import client, dynamic
 from kubernetes.client.exceptions import ApiException
 
 from tests.charts.test_object_store import PROVISIONED, pod_specs, render
-from tests.sandbox.kubernetes.conftest import api, core, kinds, plane  # noqa: F401 - fixtures
 
 NAMESPACE = "object-store"
 
 
 @pytest.fixture(scope="module")
-def restricted(core: client.CoreV1Api) -> str:  # noqa: F811
+def restricted(core: client.CoreV1Api) -> str:
     """A namespace as the layer makes it."""
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     core.create_namespace({"metadata": {"name": NAMESPACE, "labels": labels}})
     return NAMESPACE
 
 
-def accepted(kinds: dynamic.DynamicClient, manifest: dict[str, Any]) -> None:  # noqa: F811
+def accepted(kinds: dynamic.DynamicClient, manifest: dict[str, Any]) -> None:
     """Try it without keeping it; fields that Kubernetes does not know are refused."""
     kind = kinds.resources.get(api_version=manifest["apiVersion"], kind=manifest["kind"])
     path = f"{kind.path(namespace=NAMESPACE)}"
@@ -33,7 +32,7 @@ def pod(spec: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.usefixtures("restricted")
-def test_everything_that_the_chart_makes_is_accepted(kinds: dynamic.DynamicClient) -> None:  # noqa: F811
+def test_everything_that_the_chart_makes_is_accepted(kinds: dynamic.DynamicClient) -> None:
     manifests = render(*PROVISIONED)
     assert len(manifests) == 6
     for manifest in manifests:
@@ -41,7 +40,7 @@ def test_everything_that_the_chart_makes_is_accepted(kinds: dynamic.DynamicClien
 
 
 @pytest.mark.usefixtures("restricted")
-def test_its_pods_keep_the_restricted_level(kinds: dynamic.DynamicClient) -> None:  # noqa: F811
+def test_its_pods_keep_the_restricted_level(kinds: dynamic.DynamicClient) -> None:
     for spec in pod_specs(render(*PROVISIONED)):
         claimed = [each["name"] for each in spec["containers"][0]["volumeMounts"] if each["name"].startswith("volume-")]
         volumes = [*spec["volumes"], *({"name": name, "emptyDir": {}} for name in claimed)]
@@ -50,7 +49,7 @@ def test_its_pods_keep_the_restricted_level(kinds: dynamic.DynamicClient) -> Non
 
 @pytest.mark.usefixtures("restricted")
 @pytest.mark.parametrize("missing", ["seccompProfile", "runAsNonRoot"])
-def test_a_pod_that_may_more_would_be_refused(kinds: dynamic.DynamicClient, missing: str) -> None:  # noqa: F811
+def test_a_pod_that_may_more_would_be_refused(kinds: dynamic.DynamicClient, missing: str) -> None:
     (job,) = (spec for spec in pod_specs(render(*PROVISIONED)) if spec.get("restartPolicy") == "Never")
     context = {key: value for key, value in job["securityContext"].items() if key != missing}
     with pytest.raises(ApiException, match="violates PodSecurity"):
@@ -58,7 +57,7 @@ def test_a_pod_that_may_more_would_be_refused(kinds: dynamic.DynamicClient, miss
 
 
 @pytest.mark.usefixtures("restricted")
-def test_a_field_that_kubernetes_does_not_know_would_be_refused(kinds: dynamic.DynamicClient) -> None:  # noqa: F811
+def test_a_field_that_kubernetes_does_not_know_would_be_refused(kinds: dynamic.DynamicClient) -> None:
     (budget,) = (each for each in render() if each["kind"] == "PodDisruptionBudget")
     with pytest.raises(ApiException, match="unknown field"):
         accepted(kinds, {**budget, "spec": {**budget["spec"], "maxUnavailble": 1}})

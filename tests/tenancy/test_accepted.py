@@ -13,7 +13,6 @@ from components.tenancy import Tenants, platform_flows
 from sandbox.inprocess import run
 from tests.charts.test_service import EXAMPLES, FULL, GPU, render
 from tests.charts.test_service import pod as chart_pod
-from tests.sandbox.kubernetes.conftest import api, core, kinds, plane  # noqa: F401 - fixtures
 from tests.unit.tenancy.test_tenants import flows, tenant
 
 NAMESPACE = "orders-production"
@@ -37,7 +36,7 @@ def manifests() -> list[dict[str, Any]]:
     return sorted(found, key=lambda each: (each["kind"] != "Namespace", each["kind"]))
 
 
-def ask(kinds: dynamic.DynamicClient, manifest: Mapping[str, Any], *, dry: bool = False) -> None:  # noqa: F811
+def ask(kinds: dynamic.DynamicClient, manifest: Mapping[str, Any], *, dry: bool = False) -> None:
     """Make it; fields that Kubernetes does not know are refused."""
     kind = kinds.resources.get(api_version=manifest["apiVersion"], kind=manifest["kind"])
     namespace = manifest["metadata"].get("namespace", NAMESPACE if dry else None)
@@ -46,7 +45,7 @@ def ask(kinds: dynamic.DynamicClient, manifest: Mapping[str, Any], *, dry: bool 
 
 
 @pytest.fixture(scope="module")
-def made(core: client.CoreV1Api, kinds: dynamic.DynamicClient) -> str:  # noqa: F811
+def made(core: client.CoreV1Api, kinds: dynamic.DynamicClient) -> str:
     """The namespace and everything in it, its quotas counted."""
     for manifest in manifests():
         ask(kinds, manifest)
@@ -78,7 +77,7 @@ def container(**changes: Any) -> list[dict[str, Any]]:
 
 @pytest.mark.usefixtures("made")
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_what_the_services_chart_makes_is_accepted(kinds: dynamic.DynamicClient, name: str) -> None:  # noqa: F811
+def test_what_the_services_chart_makes_is_accepted(kinds: dynamic.DynamicClient, name: str) -> None:
     own = [each for each in render(EXAMPLES[name]) if "." not in each["apiVersion"] or ".k8s.io" in each["apiVersion"]]
     assert {each["kind"] for each in own} >= {
         "Deployment",
@@ -92,7 +91,7 @@ def test_what_the_services_chart_makes_is_accepted(kinds: dynamic.DynamicClient,
 
 
 @pytest.mark.usefixtures("made")
-def test_its_pods_keep_the_restricted_level_and_fit_the_quota(kinds: dynamic.DynamicClient) -> None:  # noqa: F811
+def test_its_pods_keep_the_restricted_level_and_fit_the_quota(kinds: dynamic.DynamicClient) -> None:
     ask(kinds, pod(), dry=True)
     ask(kinds, {**pod(), "spec": chart_pod(FULL)["spec"]}, dry=True)
 
@@ -124,14 +123,14 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.mark.usefixtures("made")
 @pytest.mark.parametrize("case", REFUSED)
-def test_pods_that_may_or_want_too_much_are_refused(kinds: dynamic.DynamicClient, case: str) -> None:  # noqa: F811
+def test_pods_that_may_or_want_too_much_are_refused(kinds: dynamic.DynamicClient, case: str) -> None:
     changes, said = REFUSED[case]
     with pytest.raises(ApiException, match=said):
         ask(kinds, pod(**changes), dry=True)
 
 
 @pytest.mark.usefixtures("made")
-def test_a_pod_that_says_nothing_gets_requests_and_a_limit(core: client.CoreV1Api) -> None:  # noqa: F811
+def test_a_pod_that_says_nothing_gets_requests_and_a_limit(core: client.CoreV1Api) -> None:
     (bare,) = container()
     del bare["resources"]
     given = core.create_namespaced_pod(NAMESPACE, pod(containers=[bare]), dry_run="All")
@@ -141,7 +140,7 @@ def test_a_pod_that_says_nothing_gets_requests_and_a_limit(core: client.CoreV1Ap
 
 
 @pytest.mark.usefixtures("made")
-def test_a_pod_without_a_priority_is_taken(kinds: dynamic.DynamicClient) -> None:  # noqa: F811
+def test_a_pod_without_a_priority_is_taken(kinds: dynamic.DynamicClient) -> None:
     given = pod()
     del given["spec"]["priorityClassName"]
     ask(kinds, given, dry=True)
@@ -149,7 +148,7 @@ def test_a_pod_without_a_priority_is_taken(kinds: dynamic.DynamicClient) -> None
 
 @pytest.mark.usefixtures("made")
 @pytest.mark.parametrize("kind", ["LoadBalancer", "NodePort"])
-def test_services_open_no_other_way_in(kinds: dynamic.DynamicClient, kind: str) -> None:  # noqa: F811
+def test_services_open_no_other_way_in(kinds: dynamic.DynamicClient, kind: str) -> None:
     spec = {"type": kind, "ports": [{"port": 80}], "selector": {"a": "b"}}
     service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "open"}, "spec": spec}
     with pytest.raises(ApiException, match="exceeded quota: quota"):
@@ -157,7 +156,7 @@ def test_services_open_no_other_way_in(kinds: dynamic.DynamicClient, kind: str) 
 
 
 @pytest.mark.usefixtures("made")
-def test_a_gpu_of_the_quota_is_given(kinds: dynamic.DynamicClient) -> None:  # noqa: F811
+def test_a_gpu_of_the_quota_is_given(kinds: dynamic.DynamicClient) -> None:
     spec = {**chart_pod(GPU)["spec"]}
     # Made by the layer of GPUs.
     del spec["runtimeClassName"]

@@ -1,6 +1,7 @@
 """One cluster of real programs in the emulated cloud: a server, two agents, and a dedicated machine with a GPU."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -134,7 +135,13 @@ def workload(name: str, spec: Object | None = None, **more: Any) -> Object:
 
 @pytest.fixture(scope="package")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    directory = tmp_path_factory.mktemp("cluster")
+    with running(tmp_path_factory.mktemp("cluster")) as started:
+        yield started
+
+
+@contextlib.contextmanager
+def running(directory: Path) -> Iterator[Cluster]:
+    """The cluster, while the block runs; its administrator's files are in ``<directory>/administrator``."""
     options = Options(machines="full", tools=tools(), rate_limit=False)
     with ThreadedClouds(directory / "clouds", options) as clouds:
         client = Client(clouds.access.token, api_endpoint=clouds.access.hetzner, poll_interval=0.1)
@@ -155,18 +162,18 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         for number in (1, 2):
             made(client, network, region.agent(number))
         api = clouds.call(lambda: administrator(region, directory, room.address(server)))
-        running = Cluster(clouds, api, client)
+        started = Cluster(clouds, api, client)
         name, text, place = region.robot(
             2, labels={"nvidia.com/gpu": "present"}, taints=("nvidia.com/gpu=present:NoSchedule",)
         )
         clouds.call(lambda: room.join_robot(name, text, place))
-        until(lambda: len(running.items("/api/v1/nodes")) == 4, lambda: [room.console(each) for each in room._machines])
+        until(lambda: len(started.items("/api/v1/nodes")) == 4, lambda: [room.console(each) for each in room._machines])
         until(
-            lambda: all(ready(node) for node in running.items("/api/v1/nodes")), lambda: running.items("/api/v1/nodes")
+            lambda: all(ready(node) for node in started.items("/api/v1/nodes")), lambda: started.items("/api/v1/nodes")
         )
-        running.secret("kube-system", "hcloud", token=clouds.access.token)
-        yield running
-        running.wait(api.close())
+        started.secret("kube-system", "hcloud", token=clouds.access.token)
+        yield started
+        started.wait(api.close())
 
 
 def octet(clouds: ThreadedClouds) -> str:

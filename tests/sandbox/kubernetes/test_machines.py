@@ -1,7 +1,8 @@
 """Stand-ins on the sandbox's own machines: real scheduler, pods in name, claims bound; Helm waits for all of it."""
 
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,23 +12,31 @@ from components.layer import merged
 from sandbox.plugins.package import Package, PartiallyCreated
 from sandbox.plugins.packages import open_package
 
-from ..controllers.conftest import NAMESPACES, Cluster, cluster
+from ..controllers.conftest import NAMESPACES, Cluster, running
 from .conftest import SECONDS
 from .test_stand_ins import RELEASE, given
-
-__all__ = ["cluster"]
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("helm")]
 
 
 @pytest.fixture(scope="module")
-def provider(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Package:
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of the cluster."""
+    return tmp_path_factory.mktemp("cluster")
+
+
+@pytest.fixture(scope="module")
+def cluster(directory: Path) -> Iterator[Cluster]:
+    with running(directory) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def provider(cluster: Cluster, directory: Path) -> Package:
     """The provider, as the cluster's administrator."""
-    # Other tests may have one of their own beside it.
-    own = max(tmp_path_factory.getbasetemp().glob("cluster*/administrator"), key=lambda each: each.stat().st_mtime)
 
     def data(name: str) -> str:
-        return b64encode((own / name).read_bytes()).decode()
+        return b64encode((directory / "administrator" / name).read_bytes()).decode()
 
     user = {"client-certificate-data": data("admin.crt"), "client-key-data": data("admin.key")}
     reached = {"server": cluster.api.url, "certificate-authority-data": data("root.crt")}
