@@ -193,7 +193,7 @@ _WORKLOADS: Final = "platform-workloads"
 
 def admission(exempt_namespaces: Sequence[str] = EXEMPT_NAMESPACES) -> list[Manifest]:
     """Policies that hold while Gatekeeper is away, each with its binding: which hosts a tenant's route takes, whom a
-    tenant's network policy lets in, and what an operator changes of the platform's workloads.
+    tenant's network policy lets in, how many containers a pod has, and what an operator changes of the platform's workloads.
     """
     made: list[Manifest] = []
     for path in sorted((HERE / "admission").glob("*.yaml")):

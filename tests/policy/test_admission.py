@@ -1,5 +1,5 @@
-"""Which hosts a tenant's route takes, and whom its network policies let in, the API server itself checks: with or without
-Gatekeeper.
+"""Which hosts a tenant's route takes, whom its network policies let in, and how many containers a pod has, the API server
+itself checks: with or without Gatekeeper.
 """
 
 import itertools
@@ -287,6 +287,38 @@ def test_who_breaks_the_glass_mends_network_policies(
             assert "cannot create" in said, said
             assert time.monotonic() < deadline, said
             time.sleep(0.1)
+
+
+@pytest.fixture(scope="module")
+def pods(kinds: dynamic.DynamicClient, core: client.CoreV1Api, in_force: None) -> Any:
+    """Pods of a tenant, with the policy in force; nothing runs them."""
+    core.create_namespaced_service_account(TENANT, {"metadata": {"name": "api"}})
+    client.SchedulingV1Api(core.api_client).create_priority_class(
+        {"metadata": {"name": "tenant-production"}, "value": 1000}
+    )
+    return refused_soon(kinds, "v1", "Pod", _pod(31), "tenant-pods")
+
+
+def _pod(containers: int) -> dict[str, Any]:
+    """With as many containers, one of them an init container."""
+    made = suites.base("pod")
+    made["spec"].pop("ephemeralContainers")
+    (container,) = made["spec"]["containers"]
+    made["spec"]["containers"] = [{**container, "name": f"app-{number}"} for number in range(1, containers)]
+    return made
+
+
+def test_a_pod_has_no_more_containers_than_gatekeeper_looks_at_in_time(pods: Any) -> None:
+    assert "at most 30 containers" in refusal(pods, _pod(31))
+    assert refusal(pods, _pod(30)) == ""
+
+
+def test_a_pod_gets_no_more_containers_than_that_while_it_runs(pods: Any, core: client.CoreV1Api) -> None:
+    name = pods.create(body=_named(_pod(29)), namespace=TENANT).metadata.name
+    debug = [{"name": f"debug-{each}", "image": "registry.example.com/debug:1"} for each in range(2)]
+    with pytest.raises(ApiException, match="at most 30 containers"):
+        core.patch_namespaced_pod_ephemeralcontainers(name, TENANT, {"spec": {"ephemeralContainers": debug}})
+    core.patch_namespaced_pod_ephemeralcontainers(name, TENANT, {"spec": {"ephemeralContainers": debug[:1]}})
 
 
 @pytest.fixture(scope="module")

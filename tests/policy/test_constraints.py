@@ -3,11 +3,13 @@
 import json
 import re
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from components.layer import chart_values
 from sandbox.toolchain import TOOLS, find_tool
 from tests.policy import suites
 
@@ -132,3 +134,30 @@ def test_all_constraints_together_find_a_bad_pod(gator: Path, tmp_path: Path) ->
     pod = suites.changed({"set": {"spec/hostNetwork": True, "metadata/labels/hetzner-platform~1internet": "allowed"}})
     found = {line.partition(":")[0] for line in findings(gator, tmp_path, [*everything(), pod])}
     assert found == {"K8sPSPHostNamespace", "K8sPSPHostNetworkingPorts", "TenantReach"}
+
+
+LARGE: dict[str, dict[str, Any]] = {
+    "references": {
+        "base": "http-route",
+        "set": {"spec/rules": [{"backendRefs": [{"name": f"api-{each}", "port": 80} for each in range(8_000)]}]},
+    },
+    "annotations": {
+        "set": {"metadata/annotations": {f"config.linkerd.io/unknown-{each}": "" for each in range(8_000)}},
+    },
+}
+"""Far smaller than an object can be."""
+
+
+@pytest.mark.parametrize("each", LARGE.values(), ids=LARGE.keys())
+def test_what_is_large_is_looked_at_before_the_api_server_stops_waiting(
+    each: dict[str, Any], gator: Path, tmp_path: Path
+) -> None:
+    """The webhook fails open: what takes longer is let in, whatever it is."""
+    patience = chart_values("gatekeeper")["validatingWebhookTimeoutSeconds"]
+    (tmp_path / "small").mkdir()
+    (tmp_path / "large").mkdir()
+    begun = time.monotonic()
+    assert findings(gator, tmp_path / "small", [*everything(), suites.base(each.get("base", "pod"))]) == []
+    between = time.monotonic()
+    assert findings(gator, tmp_path / "large", [*everything(), suites.changed(each)]) == []
+    assert time.monotonic() - between < between - begun + patience

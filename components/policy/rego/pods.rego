@@ -59,11 +59,15 @@ injected(container, mesh) if {
   regex.match(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$`, tag)
 }
 
-# Of the container, or else of its pod.
-setting(review, container, path) := object.get(
+# What a pod says for all of its containers.
+shared(review) := {"securityContext": object.get(spec(review), "securityContext", {})}
+
+# Of the container, or else of what is shared. Not of the review: the engine compares what a function is given with what it was
+# given before, and a large review for each container takes longer than the API server waits.
+setting(shared, container, path) := object.get(
   container,
   array.concat(["securityContext"], path),
-  object.get(spec(review), array.concat(["securityContext"], path), null),
+  object.get(shared, array.concat(["securityContext"], path), null),
 )
 
 # Temporary storage that is a claim.

@@ -6,7 +6,9 @@ namespace(review) := data.inventory.cluster.v1.Namespace[review.namespace]
 
 label(review, name) := namespace(review).metadata.labels[concat("/", ["hetzner-platform", name])]
 
-annotation(review, key) := object.get(namespace(review), ["metadata", "annotations", key], "")
+annotations(review) := object.get(namespace(review), ["metadata", "annotations"], {})
+
+annotation(review, key) := object.get(annotations(review), key, "")
 
 listed(review, name) := {item |
   some item in split(annotation(review, concat("/", ["hetzner-platform", name])), ",")
@@ -26,4 +28,4 @@ by_platform(review, groups) if {
 }
 
 # Absent, or the object's own.
-own_namespace(review, named) if object.get(named, "namespace", review.namespace) == review.namespace
+own_namespace(namespace, named) if object.get(named, "namespace", namespace) == namespace
