@@ -179,6 +179,7 @@ def _computed(kind: str, rules: Rules) -> dict[str, Any]:
         "K8sRequiredProbes": mesh,
         "K8sRequiredResources": mesh,
         "K8sStorageClass": {"allowed": list(rules.storage_classes), **platform},
+        "TenantGpu": mesh,
         # A tenant makes none, and may name this one only in the authorization of what is called <service>-metrics.
         "TenantMesh": {**callers, **platform, "metrics": METRICS_AUTHENTICATION},
         "TenantNetworkPolicy": {**platform, **callers},
