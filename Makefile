@@ -34,7 +34,7 @@ integration: $(VENV)/.test ## real API servers, Helm, gator, OpenBao and, on PAT
 	@$(PYTHON) -m pytest -m integration $(ARGS)
 
 e2e: $(VENV)/.test ## the real engine against the sandbox: preview, up, renewals, destroy
-	@$(PYTHON) -m pytest -m engine $(ARGS)
+	@$(PYTHON) -m pytest -m engine --numprocesses 2 --dist loadscope $(ARGS)
 
 check: $(VENV)/.check ## format, lint, types
 	@$(VENV)/bin/ruff format --check .

@@ -212,12 +212,12 @@ def test_a_new_tenant_touches_no_other(platform: Project) -> None:
         "update": {STORE, WRITERS},
         "replace": {STORE_USERS},
     }
-    assert len(done["create"]) == 34
+    assert len(done["create"]) == 27
 
 
 def test_a_staging_that_is_taken_out_takes_nothing_along(platform: Project) -> None:
     own = of_tenant(platform, "accounts-staging")
-    assert len(own) == 33
+    assert len(own) == 26
     platform.edit("config/tenants.yaml", lambda tenants: tenants["accounts"]["environments"].pop("staging"))
     assert up(platform) == {"delete": own}
     namespaces = {each.metadata.name for each in platform.cluster("prod").list_namespace(_request_timeout=30).items}
