@@ -19,8 +19,17 @@ COUNTS: Final[Mapping[str, int]] = {
     "count/cronjobs.batch": 20,
     "count/ingressroutes.traefik.io": 30,
     "count/externalsecrets.external-secrets.io": 100,
+    "count/serviceaccounts": 50,
+    "count/networkpolicies.networking.k8s.io": 100,
+    "count/horizontalpodautoscalers.autoscaling": 50,
+    "count/poddisruptionbudgets.policy": 50,
+    "count/servers.policy.linkerd.io": 100,
+    "count/authorizationpolicies.policy.linkerd.io": 100,
+    "count/meshtlsauthentications.policy.linkerd.io": 100,
+    "count/httproutes.policy.linkerd.io": 100,
+    "count/httproutes.gateway.networking.k8s.io": 100,
 }
-"""Objects of a namespace: far above what a team needs, far below what would fill etcd."""
+"""Objects of a namespace, of every kind that is there and its tenant makes: far above what a team needs, far below what would fill etcd."""
 
 NOTHING: Final[Mapping[str, int]] = {"services.loadbalancers": 0, "services.nodeports": 0}
 """Load balancers cost money, and both would open a way in beside the ingress."""

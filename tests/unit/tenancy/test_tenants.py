@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from components.layer import Flow, Pods, policies
+from components.policy import cluster_roles
 from components.storage import CONSUMERS
 from components.tenancy import (
     Reach,
@@ -87,6 +88,25 @@ def test_policies_of_the_platforms_namespace_are_as_reviewed(golden: Golden) -> 
         "tenancy/platform-policies.yaml",
         yaml.safe_dump_all(policies("platform", platform_flows(4180)), sort_keys=False),
     )
+
+
+def test_of_nothing_that_a_tenant_makes_there_is_any_number() -> None:
+    """Pods are counted by the quota itself; all namespaces share one etcd."""
+    counted = set(quota("orders-production", tenant()["quota"])["spec"]["hard"])
+    roles = {role["metadata"]["name"]: role["rules"] for role in cluster_roles()}
+    made = {
+        f"count/{resource}.{group}" if group else resource
+        for name in ("tenant-admin-production", "tenant-admin-staging", "tenant-developer-staging", "argocd-sync")
+        for rule in roles[name]
+        if "create" in rule["verbs"]
+        for group in rule["apiGroups"]
+        # Not installed yet: what is not there is not counted.
+        if group not in ("keda.sh", "monitoring.coreos.com")
+        for resource in rule["resources"]
+        # What is below an object is none.
+        if "/" not in resource
+    }
+    assert {each for each in made if each not in counted and f"count/{each}" not in counted} == set()
 
 
 def test_quota_and_limits_are_as_reviewed(golden: Golden) -> None:
