@@ -229,6 +229,7 @@ class Layers:
             args["hetzner"] = {
                 "endpoint": store.endpoint,
                 "location": store.location,
+                "prefix": store.prefix or "",
                 "keys": {
                     each.name: {
                         "access_key": self.secrets.document(OBJECT_STORE_CREDENTIALS, each.name, "access_key"),

@@ -20,9 +20,9 @@ def check_platform(platform: Platform, settings: Settings) -> Iterator[Problem]:
     secrets = platform.secrets
     yield from _below("secrets", engine_problems(secrets.engine, address=secrets.address, aws=secrets.aws))
     store = platform.object_store
-    for key in ("endpoint", "location"):
+    for key in ("endpoint", "location", "prefix"):
         value = getattr(store, key)
-        if store.kind == "hetzner" and value is None:
+        if store.kind == "hetzner" and value is None and key != "prefix":
             yield Problem(f"object_store.{key}", None, "is missing: the kind is hetzner", "add it; docs/storage.md")
         if store.kind != "hetzner" and value is not None:
             problem = f"has no effect: the kind is {store.kind}"

@@ -47,6 +47,8 @@ class ClusterObjectStore(Model):
     """With ``hetzner``: ``https://<location>.your-objectstorage.com``."""
     location: str | None = None
     """With ``hetzner``: the buckets' location."""
+    prefix: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{1,30}[a-z0-9]$")] | None = None
+    """With ``hetzner``: begins the buckets' names, which are unique over all its customers; nothing unless told."""
 
 
 class Acme(Model):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from components.cluster import AgentPool
-from sandbox.deployment import Deployment, Resource
+from sandbox.deployment import Deployment, DeploymentFailed, Resource
 from sandbox.scratch import STACKS, dummy
 from stacks import region
 
@@ -85,6 +85,25 @@ def test_credentials_by_namespace_are_previewed_with_dummies(choice: str, runner
     assert list(problems(deployment)) == []
     named = [each for each in deployment.by_type(SECRET) if physical_name(each) == name]
     assert [place(each) for each in named] == namespaces
+
+
+def test_buckets_of_hetzners_storage_begin_with_the_prefix(runner: Runner) -> None:
+    """Seen by the longest name that there may be: with the prefix it is too long."""
+    store = {
+        "kind": "hetzner",
+        "endpoint": "https://nbg1.your-objectstorage.com",
+        "location": "nbg1",
+        "prefix": "x" * 32,
+    }
+    bucket = "y" * (63 - len("ml-production-"))
+    runner.edit(
+        "config/tenants.yaml",
+        lambda tenants: tenants["ml"]["environments"]["production"]["buckets"].update({bucket: {}}),
+    )
+    runner.edit("config/platform.yaml", lambda platform: platform.update(object_store=store))
+    with pytest.raises(DeploymentFailed) as refused:
+        runner.run("prod")
+    assert f"{store['prefix']}-ml-production-{bucket}" in str(refused.value)
 
 
 def spoiled(deployment: Deployment, **changes: Any) -> Deployment:

@@ -54,6 +54,7 @@ CASES: dict[str, list[tuple[str, Path_, object]]] = {
     "settings of an engine that is not the one": [(PLATFORM, ("secrets", "address"), "https://vault.example.com:8200")],
     "a vault without TLS": [(PLATFORM, ("secrets",), {"engine": "vault", "address": "http://vault.example.com"})],
     "an object store of Hetzner's without its endpoint": [(PLATFORM, ("object_store", "kind"), "hetzner")],
+    "a prefix of buckets that are in the cluster": [(PLATFORM, ("object_store", "prefix"), "example")],
     "an unknown kind of object store": [(PLATFORM, ("object_store", "kind"), "minio")],
     "a registry of images without its slash": [(PLATFORM, ("image_registries",), ["registry.example.com"])],
     "no registry of images": [(PLATFORM, ("image_registries",), [])],
