@@ -10,6 +10,7 @@ import pulumi_tls as tls
 
 from . import checks, platform_checks, preflight, region, shared, tenant_checks
 from .budget import check_budget, offer, region_budget
+from .edge import api_label
 from .layers import Secrets
 from .models import RegionalStack, SharedStack
 from .nodes import gpus_of
@@ -108,7 +109,8 @@ def configuration(
         elif block is not None:
             for problem in checks.check_shared(block, settings):
                 reader.add(own, problem)
-            for problem in tenant_checks.check_hosts(settings.tenants, block.zone, block.cloudflare.hostnames):
+            apis = [api_label(region) for region in settings.regions]
+            for problem in tenant_checks.check_hosts(settings.tenants, block.zone, block.cloudflare.hostnames, apis):
                 reader.add(TENANTS_FILE, problem)
     own_region = settings.regions.get(block.region) if settings and isinstance(block, RegionalStack) else None
     needed = required_secrets(stack, own_region, settings.platform if settings else None)

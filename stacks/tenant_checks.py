@@ -69,13 +69,14 @@ def check_tenants(
     yield from _hosts_twice(settings.tenants)
 
 
-def check_hosts(settings: TenantSettings, zone: str, covered: Collection[str]) -> Problems:
+def check_hosts(settings: TenantSettings, zone: str, covered: Collection[str], apis: Collection[str]) -> Problems:
     """Hosts against the zone, which the stack ``shared`` alone knows.
 
     Args:
         settings: config/tenants.yaml.
         zone: The DNS zone.
         covered: ``cloudflare.hostnames``: ``@`` is the zone itself, ``*`` every name below it.
+        apis: Labels of the regions' Kubernetes APIs below the zone.
     """
     for key, host in _hosts(settings.tenants):
         label = "@" if host == zone else host.removesuffix(f".{zone}")
@@ -85,6 +86,9 @@ def check_hosts(settings: TenantSettings, zone: str, covered: Collection[str]) -
         elif "." in label:
             problem = "is two labels below the zone: the zone's certificate covers one"
             yield Problem(key, host, problem, f"write {label.replace('.', '-')}.{zone}")
+        elif label in apis:
+            problem = "is the name of a region's Kubernetes API"
+            yield Problem(key, host, problem, f"write another, such as {label}-docs.{zone}")
         elif label not in covered and ("*" not in covered or label == "@"):
             problem = "leads nowhere: cloudflare.hostnames of Pulumi.shared.yaml does not cover it"
             yield Problem(key, host, problem, f'add "{label}" there, or "*"')

@@ -15,6 +15,7 @@ from stacks.tenant_models import TenantSettings, read_tenants
 
 ROOT = Path(__file__).resolve().parents[3]
 SOURCES = ["https://git.example.com/*"]
+APIS = ["k8s-fsn1", "k8s-nbg1"]
 ORDERS: Mapping[str, Any] = {
     "owner": "team-orders",
     "groups": {"admin": ["leads"], "developer": ["orders"]},
@@ -53,7 +54,11 @@ def edited(path: tuple[Any, ...], value: object, base: Mapping[str, Any] = ORDER
 
 def said(directory: Path, tenants: object) -> list[tuple[str, str]]:
     settings, problems = read(directory, tenants)
-    found = [*problems, *check_tenants(settings, SOURCES, GPUS), *check_hosts(settings, "example.com", ["@", "*"])]
+    found = [
+        *problems,
+        *check_tenants(settings, SOURCES, GPUS),
+        *check_hosts(settings, "example.com", ["@", "*"], APIS),
+    ]
     return [(each.key, each.problem) for each in found]
 
 
@@ -68,7 +73,7 @@ def test_the_committed_tenants_are_accepted_and_fit_the_machines_with_one_agent_
     assert {*settings.tenants} == {"accounts", "gateway", "ml"}
     platform = yaml.safe_load((ROOT / "config/platform.yaml").read_text())
     assert list(check_tenants(settings, platform["source_repositories"], GPUS)) == []
-    assert list(check_hosts(settings, "example.com", ["@", "*"])) == []
+    assert list(check_hosts(settings, "example.com", ["@", "*"], APIS)) == []
     left = Offer(cpu=7000, memory=6144)
     assert list(check_quotas(settings, "fsn1", left)) == []
 
@@ -228,8 +233,15 @@ def test_a_host_belongs_to_one_tenant(tmp_path: Path) -> None:
 )
 def test_a_host_is_one_that_leads_to_the_platform(tmp_path: Path, covered: list[str], refused: bool) -> None:
     settings, _ = read(tmp_path, {"orders": dict(ORDERS)})
-    found = [each.problem for each in check_hosts(settings, "example.com", covered)]
+    found = [each.problem for each in check_hosts(settings, "example.com", covered, APIS)]
     assert ["leads nowhere" in each for each in found] == [True] * refused
+
+
+@pytest.mark.parametrize(("host", "refused"), [("k8s-nbg1", True), ("k8s-hel1", False), ("k8s-nbg1-docs", False)])
+def test_the_name_of_a_kubernetes_api_is_no_tenants(tmp_path: Path, host: str, refused: bool) -> None:
+    document = edited(("orders", "environments", "production", "hosts"), [f"{host}.example.com"])
+    told = [("orders.environments.production.hosts[0]", "is the name of a region's Kubernetes API")]
+    assert said(tmp_path, document) == told * refused
 
 
 def test_a_quota_above_the_machines_is_refused(tmp_path: Path) -> None:
