@@ -54,14 +54,26 @@ def warn(stack: str, block: SharedStack | RegionalStack, settings: Settings) -> 
             f"{ACCESS_FILE} names no identity provider (oidc): the groups of personas and tenants match nobody, and only "
             "the administrator's certificate opens the clusters. docs/access.md"
         )
-    if isinstance(block, SharedStack) and block.cloudflare.origin == "tunnel":
+    if isinstance(block, SharedStack):
+        _warn_of_shared(block, settings)
+    if not block.protection:
+        pulumi.log.warn(
+            "protection is off: this deployment lifts it from everything that must not be lost. Only to tear down."
+        )
+
+
+def _warn_of_shared(block: SharedStack, settings: Settings) -> None:
+    if block.cloudflare.origin == "tunnel":
         pulumi.log.warn(
             "cloudflare.origin: tunnel leads nowhere by itself: nothing here deploys cloudflared, and the ingress asks it for a "
             "client certificate that it does not have. docs/origin.md says what is to be added first"
         )
-    if not block.protection:
+    location = block.object_storage.location
+    beside = [name for name, region in settings.regions.items() if region.location == location]
+    if beside:
         pulumi.log.warn(
-            "protection is off: this deployment lifts it from everything that must not be lost. Only to tear down."
+            f"object_storage.location: {location} is where {' and '.join(beside)} is: what loses the region may lose its "
+            "backups too. Choose a location without a region before there are buckets; they cannot be moved"
         )
 
 

@@ -374,6 +374,18 @@ def test_unavailable_types_are_warned_of_with_the_fallback(committed: dict[str, 
     assert any("pools.general.type: cx43" in text and "cpx42" in text for text in warnings)
 
 
+def test_backups_beside_their_region_are_warned_of(committed: dict[str, Deployment], runner: Runner) -> None:
+    def change(stack: Any) -> None:
+        stack["config"]["hetzner-platform:stack"]["object_storage"]["location"] = "nbg1"
+
+    def told(deployment: Deployment) -> list[str]:
+        return [each.message for each in deployment.diagnostics if "object_storage.location" in each.message]
+
+    runner.edit("Pulumi.shared.yaml", change)
+    assert ["nbg1 is where nbg1 is" in each for each in told(runner.run("shared"))] == [True]
+    assert told(committed["shared"]) == []
+
+
 def test_a_tunnel_that_nothing_ends_is_warned_of(committed: dict[str, Deployment], runner: Runner) -> None:
     def change(stack: Any) -> None:
         stack["config"]["hetzner-platform:stack"]["cloudflare"]["origin"] = "tunnel"
