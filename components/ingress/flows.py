@@ -1,10 +1,9 @@
 """Whom the ingress talks to."""
 
-import re
 from typing import Final
 from urllib.parse import urlsplit
 
-from ..layer import INTERNET, Addresses, Flow, Pods, from_prometheus, to_api_server
+from ..layer import Addresses, Flow, Pods, behind, from_prometheus, to_api_server
 from ..mesh import PROXY_METRICS_PORT, to_control_plane
 from ..tenancy import TENANT_NAMESPACES
 
@@ -13,14 +12,6 @@ HTTPS_PORT: Final = 8443
 HEALTH_PORT: Final = 8080
 METRICS_PORT: Final = 9100
 """Of the container; none is privileged."""
-
-_IN_CLUSTER: Final = re.compile(r"[a-z0-9-]+\.([a-z0-9-]+)\.svc(?:\.cluster\.local)?\.?")
-
-
-def service_namespace(address: str) -> str | None:
-    """The namespace that a URL leads to; None when it leads out of the cluster."""
-    found = _IN_CLUSTER.fullmatch(urlsplit(address).hostname or "")
-    return found[1] if found else None
 
 
 def flows(load_balancer_ip: str, forward_authentication: str | None = None, *, meshed: bool = True) -> list[Flow]:
@@ -44,12 +35,8 @@ def flows(load_balancer_ip: str, forward_authentication: str | None = None, *, m
     if meshed:
         made.append(to_control_plane())
     if forward_authentication is not None:
-        url = urlsplit(forward_authentication)
-        namespace = service_namespace(forward_authentication)
-        if namespace is None:
-            port = url.port or (443 if url.scheme == "https" else 80)
-            made.append(Flow("authentication", "egress", [INTERNET], [port]))
-        else:
-            # Every port: the Service's number need not be the pod's.
-            made.append(Flow("authentication", "egress", [Pods(namespace)]))
+        url, peer = urlsplit(forward_authentication), behind(forward_authentication)
+        port = url.port or (443 if url.scheme == "https" else 80)
+        # Of a Service every port: its number need not be the pod's.
+        made.append(Flow("authentication", "egress", [peer], [] if isinstance(peer, Pods) else [port]))
     return made

@@ -4,9 +4,12 @@ Plain NetworkPolicies wherever these can say it. What only Cilium can say (the A
 a CiliumNetworkPolicy: an address range never means a machine of the cluster there.
 """
 
+import ipaddress
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
+from urllib.parse import urlsplit
 
 Manifest = dict[str, Any]
 
@@ -66,6 +69,8 @@ CONTROL_PLANE: Final = Entities(("kube-apiserver", "host", "remote-node"))
 MACHINES: Final = Entities(("host", "remote-node"))
 INTERNET: Final = Addresses("0.0.0.0/0", PRIVATE)
 
+_SERVICE: Final = re.compile(r"[a-z0-9-]+\.([a-z0-9-]+)\.svc(?:\.cluster\.local)?\.?")
+
 
 @dataclass(frozen=True)
 class Flow:
@@ -110,6 +115,17 @@ def within(name: str = "within", *ports: int, pods: Mapping[str, str] | None = N
 def from_prometheus(*ports: int, pods: Mapping[str, str] | None = None) -> Flow:
     """Prometheus reads metrics."""
     return Flow("metrics", "ingress", [Pods(MONITORING)], ports, pods or {})
+
+
+def behind(url: str) -> Pods | Addresses:
+    """Who answers at a URL: pods of a Service's namespace, one IPv4 address, or the internet."""
+    host = urlsplit(url).hostname or ""
+    if found := _SERVICE.fullmatch(host):
+        return Pods(found[1])
+    try:
+        return Addresses(f"{ipaddress.IPv4Address(host)}/32")
+    except ValueError:
+        return INTERNET
 
 
 NAMES: Final = Flow("dns", "egress", [Pods("kube-system", {"k8s-app": "kube-dns"})], [DNS], protocols=DNS_PROTOCOLS)

@@ -1,6 +1,5 @@
 """Tenants' secrets: the operator that brings them into namespaces, the engine that holds them, and what restarts pods."""
 
-import ipaddress
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal, NotRequired, TypedDict
@@ -11,12 +10,12 @@ import pulumi
 from ..component import check_arguments
 from ..layer import (
     INTERNET,
-    Addresses,
     ChartPin,
     Flow,
     Layer,
     Peer,
     Pods,
+    behind,
     from_api_server,
     from_prometheus,
     to_api_server,
@@ -274,15 +273,11 @@ def operator_flows(engine: Engine) -> list[Flow]:
 def _engine_peer(engine: Engine) -> tuple[list[Peer], list[int]]:
     if isinstance(engine, SecretsManager):
         return [INTERNET], [443]
-    url = urlsplit(engine.address)
-    host, port = url.hostname or "", url.port or 443
-    for namespace in (openbao.NAMESPACE, VAULT_NAMESPACE):
-        if host.endswith(f".{namespace}.svc"):
-            return [Pods(namespace)], [port]
-    try:
-        return [Addresses(f"{ipaddress.IPv4Address(host)}/32")], [port]
-    except ValueError:
-        return [INTERNET], [port]
+    peer, port = behind(engine.address), urlsplit(engine.address).port or 443
+    if isinstance(peer, Pods) and peer.namespace not in (openbao.NAMESPACE, VAULT_NAMESPACE):
+        # Somebody else's Service: its number need not be the pod's.
+        return [peer], []
+    return [peer], [port]
 
 
 def _reloader_flows() -> list[Flow]:

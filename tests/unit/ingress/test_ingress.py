@@ -209,6 +209,11 @@ def test_authentication_elsewhere_is_reached_on_its_port_alone(address: str, por
     assert egress["to"][0]["ipBlock"]["cidr"] == "0.0.0.0/0"
 
 
+def test_authentication_on_an_address_of_the_network_is_reached_there_alone() -> None:
+    rule = rule_of(policies("traefik", flows("10.0.0.2", "http://10.1.9.9:4180/auth")), "authentication")
+    assert rule == {"to": [{"ipBlock": {"cidr": "10.1.9.9/32"}}], "ports": [{"protocol": "TCP", "port": 4180}]}
+
+
 def test_tenants_are_known_by_their_label() -> None:
     rule = rule_of(policies("traefik", flows("10.0.0.2")), "tenants")
     assert rule == {"to": [{"namespaceSelector": {"matchLabels": TENANT_NAMESPACES}}]}

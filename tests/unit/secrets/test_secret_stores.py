@@ -256,17 +256,26 @@ def test_every_name_that_the_servers_are_asked_by_stands_in_their_certificate() 
         assert host in names or f"*.{host.partition('.')[2]}" in names
 
 
+def namespaced(name: str) -> dict[str, Any]:
+    return {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}}
+
+
 @pytest.mark.parametrize(
     ("engine", "allowed"),
     [
-        (OPENBAO, {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "openbao"}}}),
-        (Vault("https://10.1.9.9:8200"), {"ipBlock": {"cidr": "10.1.9.9/32"}}),
+        (OPENBAO, {"to": [namespaced("openbao")], "ports": [{"protocol": "TCP", "port": 8200}]}),
+        (
+            Vault("https://10.1.9.9:8200"),
+            {"to": [{"ipBlock": {"cidr": "10.1.9.9/32"}}], "ports": [{"protocol": "TCP", "port": 8200}]},
+        ),
+        # The Service's number need not be the pod's.
+        (Vault("https://vault.security.svc.cluster.local"), {"to": [namespaced("security")]}),
     ],
-    ids=["in the cluster", "on an address"],
+    ids=["in the cluster", "on an address", "another's in the cluster"],
 )
 def test_the_operator_reaches_its_engine_and_nothing_else(engine: Vault, allowed: dict[str, Any]) -> None:
     made = policies("external-secrets", operator_flows(engine))
-    assert rule_of(made, "to-engine") == {"to": [allowed], "ports": [{"protocol": "TCP", "port": 8200}]}
+    assert rule_of(made, "to-engine") == allowed
     assert flow_names(made) == {"dns", "to-api-server", "webhooks", "metrics", "to-engine"}
 
 
