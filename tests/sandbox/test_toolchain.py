@@ -188,7 +188,9 @@ def test_a_build_that_fails_shows_why_and_leaves_nothing(machine: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_an_interrupted_build_leaves_nothing_that_looks_finished(machine: Path, number: signal.Signals) -> None:
     install(machine / "go", f'{BUILDS}/bin/kill -{number.value} "$PPID"')
-    asks = "from sandbox.toolchain import get_tools; get_tools(['etcd'], download=False, say=print)"
+    # A shell's background job, and so everything below it, is started with interrupts ignored.
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    asks = f"{heard}; from sandbox.toolchain import get_tools; get_tools(['etcd'], download=False, say=print)"
     ended = subprocess.run(
         [sys.executable, "-c", asks], cwd=CHECKOUT, env=dict(os.environ), capture_output=True, check=False, timeout=60
     )
