@@ -44,7 +44,8 @@ def test_names_are_resolved_as_k3s_does_it(cluster: Cluster) -> None:
     cluster.until_condition(f"{APPS}/kube-system/deployments/coredns", "Available")
     service = cluster.ask("GET", f"{NAMESPACES}/kube-system/services/kube-dns")
     assert service["spec"]["clusterIP"] == "10.43.0.10"
-    pods = cluster.items(f"{NAMESPACES}/kube-system/pods?labelSelector=k8s-app%3Dkube-dns")
+    # One pod of one may be missing, so a Deployment is available before it has any.
+    pods = cluster.until(lambda: cluster.items(f"{NAMESPACES}/kube-system/pods?labelSelector=k8s-app%3Dkube-dns"))
     assert [each["spec"]["containers"][0]["resources"]["requests"] for each in pods] == [
         {"cpu": "100m", "memory": "70Mi"}
     ]
