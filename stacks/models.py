@@ -17,6 +17,7 @@ class Model(BaseModel):
 
 Name = Annotated[str, Field(min_length=1, max_length=63)]
 Number = Annotated[int, Field(ge=1, le=254)]
+BucketPrefix = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{1,30}[a-z0-9]$")]
 
 
 class Node(Model):
@@ -362,7 +363,7 @@ class ObjectStorage(Model):
 
     location: str = "hel1"
     """Location of the buckets: not one of a region's, so that backups outlive it."""
-    prefix: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{1,30}[a-z0-9]$")]
+    prefix: BucketPrefix
     """Begins the names of all buckets; they are unique over all customers."""
     project_id: Annotated[int, Field(ge=1)]
     """Number of the Hetzner project that owns the buckets; bucket policies name it."""

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from .models import SAFE_ADDRESS, Model, Name
+from .models import SAFE_ADDRESS, BucketPrefix, Model, Name
 
 Enforcement = Literal["dryrun", "warn", "deny"]
 ADDRESS = r"^https?://[^\s?#@]+$"
@@ -47,7 +47,7 @@ class ClusterObjectStore(Model):
     """With ``hetzner``: ``https://<location>.your-objectstorage.com``."""
     location: str | None = None
     """With ``hetzner``: the buckets' location."""
-    prefix: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{1,30}[a-z0-9]$")] | None = None
+    prefix: BucketPrefix | None = None
     """With ``hetzner``: begins the buckets' names, which are unique over all its customers; nothing unless told."""
 
 

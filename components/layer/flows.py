@@ -145,20 +145,21 @@ def policies(namespace: str, flows: Iterable[Flow]) -> list[Manifest]:
         ValueError: two flows have one name, a flow has no peer, or two sets of pods would have policies of one name.
     """
     made = [_plain(namespace, "default-deny", {}, {"policyTypes": ["Ingress", "Egress"]})]
-    for (name, pods), chosen in _by_pods(namespace, [NAMES, *flows]).items():
-        selector = dict(pods)
+    for labels, chosen in _by_pods(namespace, [NAMES, *flows]).items():
+        pods = dict(labels)
+        name = _policy_name(pods)
         if rules := [(flow, rule) for flow in chosen if (rule := _rule(flow))]:
             spec = _by_direction(rules)
             spec["policyTypes"] = [direction.capitalize() for direction in spec]
-            made.append(_plain(namespace, name, selector, spec, _reasons(rules)))
+            made.append(_plain(namespace, name, pods, spec, _reasons(rules)))
         if rules := [(flow, rule) for flow in chosen if (rule := _cilium_rule(flow))]:
-            made.append(_cilium(namespace, name, selector, _by_direction(rules), _reasons(rules)))
+            made.append(_cilium(namespace, name, pods, _by_direction(rules), _reasons(rules)))
     return made
 
 
-def _by_pods(namespace: str, flows: Sequence[Flow]) -> dict[tuple[str, tuple[tuple[str, str], ...]], list[Flow]]:
-    """Flows by the name of their policy and the labels of their pods."""
-    sets: dict[tuple[str, tuple[tuple[str, str], ...]], list[Flow]] = {}
+def _by_pods(namespace: str, flows: Sequence[Flow]) -> dict[tuple[tuple[str, str], ...], list[Flow]]:
+    """Flows by the labels of their pods."""
+    sets: dict[tuple[tuple[str, str], ...], list[Flow]] = {}
     names: set[str] = set()
     for flow in flows:
         if flow.name in names:
@@ -166,8 +167,8 @@ def _by_pods(namespace: str, flows: Sequence[Flow]) -> dict[tuple[str, tuple[tup
         if not flow.peers:
             raise ValueError(f"namespace {namespace}: the flow {flow.name!r} names nobody")
         names.add(flow.name)
-        sets.setdefault((_policy_name(flow.pods), tuple(flow.pods.items())), []).append(flow)
-    told = [name for name, _ in sets]
+        sets.setdefault(tuple(flow.pods.items()), []).append(flow)
+    told = [_policy_name(dict(labels)) for labels in sets]
     if twice := sorted({name for name in told if told.count(name) > 1}):
         raise ValueError(f"namespace {namespace}: several sets of pods would have the policy {twice[0]!r}: {[*sets]}")
     return sets

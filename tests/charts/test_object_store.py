@@ -8,7 +8,6 @@ them, tenants try to reach each other, and one server is stopped. In a container
 import json
 import os
 import shutil
-import socket
 import subprocess
 import time
 import urllib.request
@@ -24,6 +23,7 @@ from components.storage import TenantBucket, TenantBuckets, check_erasure
 from components.storage.tenant_buckets import provision_files, user_lines
 from sandbox.toolchain import find_tool
 from tests.golden_files import compare
+from tests.ports import free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "charts/object-store"
@@ -354,16 +354,6 @@ class Servers:
             except OSError:
                 time.sleep(0.25)
         raise AssertionError("the servers did not become ready")
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """A real etcd, kube-apiserver and kube-controller-manager on loopback; no kubelet, so tests write the status of pods."""
 
-import contextlib
 import socket
 import ssl
 import subprocess
@@ -23,6 +22,7 @@ from sandbox.plugins.packages import open_package
 from sandbox.plugins.packages.kubernetes import awaits, troubles
 from sandbox.toolchain import find_tool
 from tests.discovery import discovered
+from tests.ports import free_ports
 
 from .played import NODE
 
@@ -30,15 +30,6 @@ HOST = "127.76.0.1"
 START_SECONDS = 120
 SECONDS = 120
 """For what comes about by itself: long on a busy machine, and over as soon as it is there."""
-
-
-def free_ports(number: int) -> list[int]:
-    """As many that differ."""
-    with contextlib.ExitStack() as held:
-        found = [held.enter_context(socket.socket()) for _ in range(number)]
-        for each in found:
-            each.bind((HOST, 0))
-        return [int(each.getsockname()[1]) for each in found]
 
 
 def eventually(holds: Callable[[], bool], seconds: float = SECONDS) -> None:
@@ -59,7 +50,7 @@ class ControlPlane:
         self._authority.issue(directory / "server", "kube-apiserver", usages=(SERVER,), names=(HOST,))
         self._authority.issue(directory / "admin", "admin", usages=(CLIENT,), organization="system:masters")
         self._authority.issue(directory / "accounts", "accounts")
-        port, *self._etcd = free_ports(3)
+        port, *self._etcd = free_ports(3, HOST)
         self.url = f"https://{HOST}:{port}"
 
     @property

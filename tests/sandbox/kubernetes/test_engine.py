@@ -25,12 +25,15 @@ from .played import PULLS, RUNS, pods
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("node", "helm")]
 
-PROGRAM = """
+BEGINNING = """
 import pulumi
 import pulumi_kubernetes as kubernetes
 
 settings = pulumi.Config()
 provider = kubernetes.Provider("cluster", kubeconfig=settings.require_secret("kubeconfig"))
+"""
+
+PROGRAM = """
 kubernetes.helm.v3.Release(
     "it",
     name="it",
@@ -54,14 +57,20 @@ spec:
 """
 
 
+def program(directory: Path, text: str) -> Path:
+    """A project with a program that makes this in the cluster."""
+    directory.mkdir()
+    (directory / "Pulumi.yaml").write_text(yaml.safe_dump({"name": "releases", "runtime": "python"}))
+    (directory / "__main__.py").write_text(BEGINNING + text)
+    return directory
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A program with one release, of a chart beside it."""
-    directory = tmp_path / "project"
+    directory = program(tmp_path / "project", PROGRAM)
     chart = directory / "charts" / "small"
     (chart / "templates").mkdir(parents=True)
-    (directory / "Pulumi.yaml").write_text(yaml.safe_dump({"name": "releases", "runtime": "python"}))
-    (directory / "__main__.py").write_text(PROGRAM)
     (chart / "Chart.yaml").write_text(yaml.safe_dump({"apiVersion": "v2", "name": "small", "version": "1.0.0"}))
     (chart / "templates" / "deployment.yaml").write_text(TEMPLATE)
     return directory
@@ -211,14 +220,6 @@ def late() -> Iterator[Callable[..., Late]]:
         each.end()
 
 
-def program(directory: Path, text: str) -> Path:
-    """A project with this program."""
-    directory.mkdir()
-    (directory / "Pulumi.yaml").write_text(yaml.safe_dump({"name": "releases", "runtime": "python"}))
-    (directory / "__main__.py").write_text(text)
-    return directory
-
-
 def kinds_made(engine: Engine) -> list[str]:
     """Types of what the state has, but for the stack and the provider."""
     resources = engine.export_state("test")["deployment"].get("resources", [])
@@ -226,11 +227,6 @@ def kinds_made(engine: Engine) -> list[str]:
 
 
 FETCHED = """
-import pulumi
-import pulumi_kubernetes as kubernetes
-
-settings = pulumi.Config()
-provider = kubernetes.Provider("cluster", kubeconfig=settings.require_secret("kubeconfig"))
 kubernetes.helm.v3.Release(
     "it",
     name="it",
@@ -291,11 +287,6 @@ def test_a_repository_that_does_not_answer_is_told_with_the_next_step_and_runnin
 
 
 CUSTOM = """
-import pulumi
-import pulumi_kubernetes as kubernetes
-
-settings = pulumi.Config()
-provider = kubernetes.Provider("cluster", kubeconfig=settings.require_secret("kubeconfig"))
 kubernetes.apiextensions.CustomResource(
     "it",
     api_version=f"{settings.require('group')}/v1",

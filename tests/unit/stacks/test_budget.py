@@ -24,17 +24,7 @@ from stacks.budget import (
     warn_of_budget,
 )
 from stacks.models import AutoscaledPool, CloudPool, Pool, Prices, Region
-from stacks.settings import Reader, Settings
-from tests.unit.stacks.edited import ROOT
-
-
-@pytest.fixture(scope="module")
-def settings() -> Settings:
-    reader = Reader(ROOT)
-    found = reader.settings()
-    reader.finish()
-    assert found is not None
-    return found
+from stacks.settings import Settings
 
 
 def machines(*sizes: tuple[int, int]) -> list[Machine]:

@@ -6,19 +6,9 @@ import pytest
 
 from stacks.models import AutoscaledPool, CloudPool, Pool, Prices, Region, RobotPool
 from stacks.nodes import GPU_LABEL, STORAGE_LABEL, gpu_pools, gpu_shares, gpus_of, is_closed, node, repelling_taints
-from stacks.settings import Reader, Settings
-from tests.unit.stacks.edited import ROOT
+from stacks.settings import Settings
 
 GPU_TAINT = "nvidia.com/gpu=present:NoSchedule"
-
-
-@pytest.fixture(scope="module")
-def settings() -> Settings:
-    reader = Reader(ROOT)
-    found = reader.settings()
-    reader.finish()
-    assert found is not None
-    return found
 
 
 def cloud(**changes: Any) -> CloudPool:

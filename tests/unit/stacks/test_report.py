@@ -4,26 +4,15 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
-import pytest
 from rich.console import Console
 from rich.table import Table
 
 from components.layer import Workload
 from sandbox.report import budget_table, verdict
 from stacks.budget import Budget, Sum, budget
-from stacks.settings import Reader, Settings
-from tests.unit.stacks.edited import ROOT
+from stacks.settings import Settings
 
 NOTHING = Sum()
-
-
-@pytest.fixture(scope="module")
-def settings() -> Settings:
-    reader = Reader(ROOT)
-    found = reader.settings()
-    reader.finish()
-    assert found is not None
-    return found
 
 
 def of(settings: Settings, *wanted: Workload, quotas: Sum = NOTHING, **changes: Any) -> Budget:
